@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// Config is everything that can be set. The zero value of a field means its default, as Default gives it.
+type Config struct {
+	Node  string // name of this daemon in events and info; default the host's name
+	Media string // UDP address for all media, host:port; default ":7900" (IPv4 and IPv6)
+
+	// Advertise are the addresses told to browsers, IP or IP:port (port: that of Media). Default: the
+	// interfaces' global addresses, or loopback when there is none.
+	Advertise []string
+
+	Control     string      // path of the Unix socket; default /run/stentor/control.sock
+	ControlMode os.FileMode // permissions of that socket; default 0660
+	HTTP        string      // address of /metrics and /healthz, host:port; empty: none
+
+	// Limits. Each is refused with reason "busy" or "room_full" when reached.
+	MaxRooms        int // default 10000
+	MaxPeers        int // in all rooms; default 100000
+	MaxPeersPerRoom int // default 100000
+	MaxSlots        int // default 8
+	MaxConnections  int // control connections; default 64
+	MaxMessageBytes int // one control message; default 262144
+	EventLog        int // events kept for subscribers that come back; default 65536 (some 300 B each: 20 MB at most)
+
+	// Times.
+	ConsentTimeout time.Duration // nothing authentic from a peer for so long ends it (RFC 7675); default 30 s
+	ConnectTimeout time.Duration // from join to secured; default 30 s
+
+	// Speech.
+	OnsetLevelDBov int // a packet this loud starts speech, -127 … 0; default -50
+	HoldLevelDBov  int // a packet this loud keeps it going, -127 … 0; default -60
+
+	Shards int // fan-out goroutines; default one per CPU
+
+	Log *slog.Logger // default slog.Default()
+}
+
+// Default returns the configuration that stentord runs with when nothing is set.
+func Default() Config {
+	node, err := os.Hostname()
+	if err != nil || node == "" {
+		node = "stentor"
+	}
+	return Config{
+		Node:            node,
+		Media:           ":7900",
+		Control:         "/run/stentor/control.sock",
+		ControlMode:     0o660,
+		HTTP:            "127.0.0.1:7901",
+		MaxRooms:        10_000,
+		MaxPeers:        100_000,
+		MaxPeersPerRoom: 100_000,
+		MaxSlots:        8,
+		MaxConnections:  64,
+		MaxMessageBytes: 256 << 10,
+		EventLog:        64 << 10,
+		ConsentTimeout:  30 * time.Second,
+		ConnectTimeout:  30 * time.Second,
+		OnsetLevelDBov:  -50,
+		HoldLevelDBov:   -60,
+		Shards:          0,
+	}
+}
+
+// Validate says what is wrong with a configuration, naming the field as the YAML file does.
+func (c *Config) Validate() error {
+	if _, err := net.ResolveUDPAddr("udp", c.Media); err != nil {
+		return fmt.Errorf("media: %w", err)
+	}
+	for _, a := range c.Advertise {
+		if _, err := parseAdvertise(a, 1); err != nil {
+			return fmt.Errorf("advertise: %w", err)
+		}
+	}
+	if c.HTTP != "" {
+		if _, err := net.ResolveTCPAddr("tcp", c.HTTP); err != nil {
+			return fmt.Errorf("http: %w", err)
+		}
+	}
+	if c.Control == "" {
+		return fmt.Errorf("control: must name a socket path")
+	}
+	if len(c.Control) > 107 { // sun_path, unix(7)
+		return fmt.Errorf("control: path is %d bytes long, a Unix socket's may have 107", len(c.Control))
+	}
+	if c.ControlMode&^0o777 != 0 {
+		return fmt.Errorf("control_mode: %o is more than 0777", c.ControlMode)
+	}
+	for _, f := range []struct {
+		name          string
+		value, lo, hi int
+	}{
+		{"max_rooms", c.MaxRooms, 1, 1_000_000},
+		{"max_peers", c.MaxPeers, 1, 10_000_000},
+		{"max_peers_per_room", c.MaxPeersPerRoom, 1, 10_000_000},
+		{"max_slots", c.MaxSlots, 1, 16},
+		{"max_connections", c.MaxConnections, 1, 10_000},
+		{"max_message_bytes", c.MaxMessageBytes, 16 << 10, 16 << 20},
+		{"event_log", c.EventLog, 16, 16 << 20},
+		{"onset_level_dbov", c.OnsetLevelDBov, -127, 0},
+		{"hold_level_dbov", c.HoldLevelDBov, -127, c.OnsetLevelDBov},
+		{"shards", c.Shards, 0, 1024},
+	} {
+		if f.value < f.lo || f.value > f.hi {
+			return fmt.Errorf("%s: %d is outside %d … %d", f.name, f.value, f.lo, f.hi)
+		}
+	}
+	for _, f := range []struct {
+		name  string
+		value time.Duration
+	}{{"consent_timeout", c.ConsentTimeout}, {"connect_timeout", c.ConnectTimeout}} {
+		if f.value < time.Second || f.value > time.Hour {
+			return fmt.Errorf("%s: %v is outside 1s … 1h", f.name, f.value)
+		}
+	}
+	return nil
+}
+
+// parseAdvertise reads "IP" or "IP:port".
+func parseAdvertise(s string, port uint16) (netip.AddrPort, error) {
+	if ip, err := netip.ParseAddr(s); err == nil {
+		return netip.AddrPortFrom(ip, port), nil
+	}
+	ap, err := netip.ParseAddrPort(s)
+	if err != nil || ap.Port() == 0 {
+		return netip.AddrPort{}, fmt.Errorf("%q is no IP address and no IP:port", s)
+	}
+	return ap, nil
+}

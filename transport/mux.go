@@ -1,0 +1,260 @@
+package transport
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pion/ice/v2"
+	"github.com/pion/stun"
+)
+
+// This file stands between the shared socket and one session's ICE agent. The agent sees STUN and nothing else.
+//
+// An address is *trusted* (media is taken from it) when the agent has answered a request from it with success, which
+// it does only after checking the request's MESSAGE-INTEGRITY. It is *verified* (media may go to it, even if it was
+// another session's) when a check of ours was answered from it: a request can be captured and sent again from
+// somewhere else, the answer to a random 96-bit transaction cannot.
+
+const (
+	// stunQueue is how many STUN packets wait for the agent. A browser sends one to each of our candidates every
+	// 50 ms while it connects.
+	stunQueue = 16
+	// addrsMax is how many addresses a session keeps. A browser has a handful of candidates; an attacker who knows
+	// the password gets no more than that.
+	addrsMax = 8
+	// checksMax is how many checks of ours a session may have under way.
+	checksMax = 8
+	// pathSilence is how long the path in use must have been silent before a request from elsewhere, without
+	// USE-CANDIDATE, moves the session: less than the 2.5 s between a browser's consent checks (RFC 7675 §5.1), more
+	// than jitter. It serves clients that do not nominate again after their NAT has given them a new port.
+	pathSilence = 2 * time.Second
+)
+
+// address is what a session knows of one of its peer's addresses.
+type address struct {
+	addr     netip.AddrPort
+	verified bool
+	owned    bool // stands in Endpoint.byAddr for this session
+}
+
+// agentMux is the ice.UDPMux of one session.
+type agentMux struct{ s *Session }
+
+func (m agentMux) Close() error                   { return nil }
+func (m agentMux) GetListenAddresses() []net.Addr { return m.s.endpoint.families }
+func (m agentMux) RemoveConnByUfrag(ufrag string) { m.s.endpoint.forgetUfrag(ufrag, m.s) }
+func (m agentMux) GetConn(_ string, a net.Addr) (net.PacketConn, error) {
+	c := &agentConn{s: m.s, local: a, in: make(chan stunPacket, stunQueue), closed: make(chan struct{})}
+	m.s.setAgentConn(a.(*net.UDPAddr).IP.To4() != nil, c)
+	return c, nil
+}
+
+// stunPacket is a copy of one received STUN message.
+type stunPacket struct {
+	data []byte
+	from netip.AddrPort
+}
+
+// agentConn is what the agent takes for its socket, one for each address family.
+type agentConn struct {
+	s      *Session
+	local  net.Addr
+	in     chan stunPacket
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *agentConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	select {
+	case p := <-c.in:
+		return copy(b, p.data), net.UDPAddrFromAddrPort(p.from), nil
+	case <-c.closed:
+		return 0, nil, io.EOF
+	}
+}
+
+// WriteTo runs in the agent's only loop and never blocks.
+func (c *agentConn) WriteTo(b []byte, a net.Addr) (int, error) {
+	u, ok := a.(*net.UDPAddr)
+	if !ok {
+		return 0, net.InvalidAddrError("not UDP")
+	}
+	to := u.AddrPort()
+	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
+	switch stunType(b) {
+	case stunBindingSuccess:
+		c.s.trust(to)
+	case stunBindingRequest:
+		if !c.s.wantsCheck(to, stunTransaction(b)) {
+			return len(b), nil // an ICE-lite agent checks an address once, not at every request
+		}
+	}
+	if err := c.s.endpoint.conn.WriteTo(b, to); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+func (c *agentConn) Close() error                     { c.once.Do(func() { close(c.closed) }); return nil }
+func (c *agentConn) LocalAddr() net.Addr              { return c.local }
+func (c *agentConn) SetDeadline(time.Time) error      { return nil } // the socket is everybody's
+func (c *agentConn) SetReadDeadline(time.Time) error  { return nil }
+func (c *agentConn) SetWriteDeadline(time.Time) error { return nil }
+
+func (s *Session) setAgentConn(v4 bool, c *agentConn) {
+	s.endpoint.mu.Lock()
+	defer s.endpoint.mu.Unlock()
+	if v4 {
+		s.stun4 = c
+	} else {
+		s.stun6 = c
+	}
+}
+
+// pushSTUN hands a copy to the agent's reader.
+func (s *Session) pushSTUN(d *Datagram) Drop {
+	s.endpoint.mu.RLock()
+	c := s.stun6
+	if d.From.Addr().Is4() {
+		c = s.stun4
+	}
+	s.endpoint.mu.RUnlock()
+	if c == nil { // a family that we do not advertise
+		return DropUnknownUfrag
+	}
+	select {
+	case c.in <- stunPacket{slices.Clone(d.Data), d.From}:
+		return DropNone
+	default:
+		return DropQueueFull
+	}
+}
+
+// onRequest is called in the agent's loop for each authentic request; true moves the session to the sender.
+func (s *Session) onRequest(_ *stun.Message, _, remote ice.Candidate, _ *ice.CandidatePair) bool {
+	ip, err := netip.ParseAddr(remote.Address())
+	if err != nil {
+		return false
+	}
+	from := netip.AddrPortFrom(ip.Unmap(), uint16(remote.Port()))
+	now := time.Now()
+	s.seen.Store(now.UnixNano())
+	s.endpoint.mu.Lock()
+	defer s.endpoint.mu.Unlock()
+	path := s.Path()
+	if from == path {
+		s.pathSeen.Store(now.UnixNano())
+		return false
+	}
+	i := s.addrIndex(from)
+	return path.IsValid() && i >= 0 && s.addrs[i].verified &&
+		now.Sub(time.Unix(0, s.pathSeen.Load())) > pathSilence
+}
+
+// addrIndex finds an address of this session, -1: unknown. The endpoint is locked.
+func (s *Session) addrIndex(a netip.AddrPort) int {
+	return slices.IndexFunc(s.addrs, func(x address) bool { return x.addr == a })
+}
+
+// trust takes media from an address from now on, unless it is another session's. The agent answers after this, so
+// that what the peer sends on that answer finds its way.
+func (s *Session) trust(a netip.AddrPort) {
+	e := s.endpoint
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s.addrIndex(a) >= 0 || s.closed {
+		return
+	}
+	if len(s.addrs) == addrsMax {
+		path := s.Path()
+		oldest := slices.IndexFunc(s.addrs, func(x address) bool { return x.addr != path })
+		if s.addrs[oldest].owned {
+			delete(e.byAddr, s.addrs[oldest].addr)
+		}
+		s.addrs = slices.Delete(s.addrs, oldest, oldest+1)
+	}
+	owned := e.byAddr[a] == nil
+	if owned {
+		e.byAddr[a] = s
+	}
+	s.addrs = append(s.addrs, address{addr: a, owned: owned})
+}
+
+// wantsCheck decides whether a check of the agent goes out, and remembers it if so.
+func (s *Session) wantsCheck(to netip.AddrPort, id [12]byte) bool {
+	e := s.endpoint
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	i := s.addrIndex(to)
+	if i < 0 || s.addrs[i].verified || s.closed {
+		return false
+	}
+	if len(s.checks) == checksMax {
+		delete(e.checks, s.checks[0])
+		s.checks = slices.Delete(s.checks, 0, 1)
+	}
+	s.checks = append(s.checks, id)
+	e.checks[id] = check{s, to}
+	return true
+}
+
+// answered takes the answer to a check: its sender is verified, and belongs to the session that had asked.
+func (e *Endpoint) answered(id [12]byte, from netip.AddrPort) *Session {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c, ok := e.checks[id]
+	if !ok || c.to != from {
+		return nil
+	}
+	delete(e.checks, id)
+	s := c.session
+	if was := e.byAddr[from]; was != nil && was != s {
+		was.addrs = slices.DeleteFunc(was.addrs, func(x address) bool { return x.addr == from })
+	}
+	s.checks = slices.DeleteFunc(s.checks, func(x [12]byte) bool { return x == id })
+	i := s.addrIndex(from)
+	if i < 0 {
+		return nil
+	}
+	s.addrs[i].verified, s.addrs[i].owned = true, true
+	e.byAddr[from] = s
+	return s
+}
+
+// unverify lets the agent check all addresses again, as it must after a restart.
+func (s *Session) unverify() {
+	s.endpoint.mu.Lock()
+	defer s.endpoint.mu.Unlock()
+	for i := range s.addrs {
+		s.addrs[i].verified = false
+	}
+}
+
+func (e *Endpoint) forgetUfrag(ufrag string, s *Session) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.byUfrag[ufrag] == s {
+		delete(e.byUfrag, ufrag)
+	}
+}
+
+// forget removes every trace of a session from the endpoint.
+func (e *Endpoint) forget(s *Session) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s.closed = true
+	for _, a := range s.addrs {
+		if a.owned {
+			delete(e.byAddr, a.addr)
+		}
+	}
+	for _, id := range s.checks {
+		delete(e.checks, id)
+	}
+	s.addrs, s.checks = nil, nil
+	delete(e.byUfrag, s.ufrag)
+}

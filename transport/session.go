@@ -1,0 +1,339 @@
+package transport
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/dtls/v3"
+	"github.com/pion/ice/v2"
+	"github.com/pion/rtp"
+	"github.com/pion/srtp/v2"
+)
+
+// EndReason says why a session ended by itself.
+type EndReason uint8
+
+// Reasons of Owner.Ended.
+const (
+	EndClosed     EndReason = iota // the peer said close_notify
+	EndDTLSFailed                  // no handshake, or not with the certificate that the offer names
+)
+
+// An Owner hears what becomes of a session. The calls come from the session's goroutines, one at a time for each
+// kind, and must not call Session.Close. None comes after Close has returned.
+type Owner interface {
+	Secured(*Session)                 // keys are there: media can flow. Once
+	Moved(*Session, netip.AddrPort)   // ICE has chosen another path than the one at Secured
+	Ended(*Session, EndReason, error) // once, unless Close came first
+}
+
+// SessionConfig is what the offer says of a peer.
+type SessionConfig struct {
+	Ufrag, Pwd      string   // the peer's ICE credentials
+	FingerprintHash string   // "sha-256", "sha-384" or "sha-512"
+	Fingerprint     []byte   // digest of the peer's certificate
+	SSRCs           []uint32 // the sources that the offer names; none: a few may show up
+	Owner           Owner
+	User            any // of the Receiver, for finding its state from the Session; immutable
+}
+
+// A Session is one peer's transport: ICE, DTLS and SRTP on one 5-tuple.
+type Session struct {
+	endpoint *Endpoint // Immutable.
+	config   SessionConfig
+	agent    *ice.Agent
+	dtls     *dtlsConn
+	cancel   context.CancelFunc
+	done     chan struct{} // closed when run has returned
+
+	// Guarded by endpoint.mu.
+	ufrag, pwd   string // ours
+	addrs        []address
+	checks       [][12]byte // keys into endpoint.checks
+	stun4, stun6 *agentConn
+	closed       bool
+
+	pathMu sync.Mutex // orders path changes and their announcement
+	path   atomic.Pointer[netip.AddrPort]
+
+	// Atomic.
+	seen     atomic.Int64 // when anything authentic came, UnixNano
+	pathSeen atomic.Int64 // when anything authentic came on the path
+	secured  atomic.Bool  // the fields below are set
+
+	// Written before secured is.
+	in      *ingress // Owned by the goroutine that calls Poll.
+	out     *Egress  // Owned by whoever took it with Egress.
+	profile srtp.ProtectionProfile
+
+	from netip.AddrPort // Owned by the goroutine that calls Poll: sender of the packet under way.
+}
+
+// NewSession makes a session and waits for its peer: from now on STUN for it is answered. Start lets it connect.
+func (e *Endpoint) NewSession(c SessionConfig) (*Session, error) {
+	s := &Session{endpoint: e, config: c, done: make(chan struct{})}
+	s.ufrag, s.pwd = newCredentials()
+	s.dtls = newDTLSConn(s)
+	s.seen.Store(time.Now().UnixNano())
+	e.mu.Lock()
+	e.byUfrag[s.ufrag] = s
+	e.mu.Unlock()
+	if err := s.newAgent(); err != nil {
+		e.forget(s)
+		return nil, fmt.Errorf("make ICE agent: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	go s.run(ctx)
+	return s, nil
+}
+
+// never stands for "no timeout" where ice/v2 takes zero for "at once". Consent is watched by LastSeen, which counts
+// media too.
+var never = 24 * time.Hour
+
+func (s *Session) newAgent() error {
+	noKeepalive := time.Duration(0)
+	agent, err := ice.NewAgent(&ice.AgentConfig{
+		Lite:                  true,
+		UDPMux:                agentMux{s},
+		NetworkTypes:          []ice.NetworkType{ice.NetworkTypeUDP4, ice.NetworkTypeUDP6},
+		CandidateTypes:        []ice.CandidateType{ice.CandidateTypeHost},
+		MulticastDNSMode:      ice.MulticastDNSModeDisabled,
+		Net:                   s.endpoint.net,
+		LocalUfrag:            s.ufrag,
+		LocalPwd:              s.pwd,
+		DisconnectedTimeout:   &never,
+		FailedTimeout:         &never,
+		KeepaliveInterval:     &noKeepalive,
+		LoggerFactory:         quiet{},
+		IncludeLoopback:       true,
+		BindingRequestHandler: s.onRequest,
+	})
+	if err != nil {
+		return err
+	}
+	s.agent = agent
+	err = agent.OnSelectedCandidatePairChange(func(_, remote ice.Candidate) {
+		if ip, err := netip.ParseAddr(remote.Address()); err == nil {
+			s.setPath(netip.AddrPortFrom(ip.Unmap(), uint16(remote.Port())))
+		}
+	})
+	if err == nil {
+		err = s.gather()
+	}
+	if err != nil {
+		_ = agent.GracefulClose()
+	}
+	return err
+}
+
+// gather lets the agent take its connections from the mux, and waits until it has: a check may come right behind
+// the answer.
+func (s *Session) gather() error {
+	gathered := make(chan struct{})
+	err := s.agent.OnCandidate(func(c ice.Candidate) {
+		if c == nil {
+			close(gathered)
+		}
+	})
+	if err == nil {
+		err = s.agent.GatherCandidates()
+	}
+	if err == nil {
+		<-gathered
+	}
+	return err
+}
+
+// run takes a session from its first check to its end.
+func (s *Session) run(ctx context.Context) {
+	defer close(s.done)
+	if _, err := s.agent.Accept(ctx, s.config.Ufrag, s.config.Pwd); err != nil {
+		return // only because Close has cancelled: the agent itself never gives up
+	}
+	if s.waitPath(ctx) != nil {
+		return
+	}
+	conn, k, err := s.handshake(ctx)
+	if err == nil {
+		err = s.secure(k)
+	}
+	if err != nil {
+		s.endpoint.counters.HandshakesFailed.Add(1)
+		if conn != nil {
+			_ = conn.Close()
+		}
+		if ctx.Err() == nil {
+			s.config.Owner.Ended(s, EndDTLSFailed, err)
+		}
+		return
+	}
+	s.endpoint.counters.Handshakes.Add(1)
+	s.config.Owner.Secured(s)
+	s.untilClosed(ctx, conn)
+}
+
+// waitPath waits for the agent's callback, which may come after Accept has returned.
+func (s *Session) waitPath(ctx context.Context) error {
+	for !s.Path().IsValid() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// secure makes the contexts of both directions.
+func (s *Session) secure(k keys) (err error) {
+	if s.in, err = newIngress(k, s.config.SSRCs); err != nil {
+		return err
+	}
+	if s.out, err = newEgress(k); err != nil {
+		return err
+	}
+	s.profile = k.profile
+	s.seen.Store(time.Now().UnixNano())
+	s.secured.Store(true)
+	return nil
+}
+
+// untilClosed keeps the association for its close_notify, the peer's or ours.
+func (s *Session) untilClosed(ctx context.Context, conn *dtls.Conn) {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	var b [256]byte
+	var err error
+	for err == nil { // application data has no meaning here
+		_, err = conn.Read(b[:])
+	}
+	if !stop() { // Close came first; its close_notify must be out before the agent goes
+		_ = conn.Close()
+		return
+	}
+	_ = conn.Close()
+	s.config.Owner.Ended(s, EndClosed, err)
+}
+
+// Close ends the session with close_notify and waits until nothing of it is left. Whoever sends must have stopped.
+func (s *Session) Close() {
+	s.cancel()
+	<-s.done
+	_ = s.agent.GracefulClose()
+	s.endpoint.forget(s)
+}
+
+// Restart begins a new ICE generation for an offer with new credentials (RFC 8445 §9) and returns ours. Media goes
+// on along the old path until the new one is chosen; DTLS and SRTP do not notice.
+func (s *Session) Restart(ufrag, pwd string) (localUfrag, localPwd string, err error) {
+	localUfrag, localPwd = newCredentials()
+	e := s.endpoint
+	if err := s.agent.Restart(localUfrag, localPwd); err != nil { // forgets the old user fragment through agentMux
+		return "", "", fmt.Errorf("restart ICE: %w", err)
+	}
+	s.unverify()
+	e.mu.Lock()
+	s.ufrag, s.pwd = localUfrag, localPwd
+	e.byUfrag[localUfrag] = s
+	e.mu.Unlock()
+	if err := errors.Join(s.agent.SetRemoteCredentials(ufrag, pwd), s.gather()); err != nil {
+		return "", "", fmt.Errorf("restart ICE: %w", err)
+	}
+	return localUfrag, localPwd, nil
+}
+
+// Credentials are our user fragment and password for the answer.
+func (s *Session) Credentials() (ufrag, pwd string) {
+	s.endpoint.mu.RLock()
+	defer s.endpoint.mu.RUnlock()
+	return s.ufrag, s.pwd
+}
+
+// Path is where media goes, the zero AddrPort before ICE has chosen.
+func (s *Session) Path() netip.AddrPort {
+	if p := s.path.Load(); p != nil {
+		return *p
+	}
+	return netip.AddrPort{}
+}
+
+// setPath is called by the agent when it has selected a pair.
+func (s *Session) setPath(a netip.AddrPort) {
+	s.pathMu.Lock()
+	defer s.pathMu.Unlock()
+	old := s.path.Swap(&a)
+	s.pathSeen.Store(time.Now().UnixNano())
+	if old == nil || *old == a {
+		return
+	}
+	s.endpoint.counters.Moves.Add(1)
+	s.config.Owner.Moved(s, a)
+}
+
+// User is what SessionConfig.User holds.
+func (s *Session) User() any { return s.config.User }
+
+// LastSeen is when anything authentic came from the peer: a STUN request, RTP or RTCP.
+func (s *Session) LastSeen() time.Time { return time.Unix(0, s.seen.Load()) }
+
+// Egress is the sealing side. It belongs to the caller from Secured on.
+func (s *Session) Egress() *Egress { return s.out }
+
+// Profile is the name of the SRTP protection profile (RFC 5764 §4.1.2, RFC 7714 §14.2), empty before Secured.
+func (s *Session) Profile() string {
+	if !s.secured.Load() {
+		return ""
+	}
+	if s.profile == srtp.ProtectionProfileAeadAes128Gcm {
+		return "AEAD_AES_128_GCM"
+	}
+	return "AES128_CM_HMAC_SHA1_80"
+}
+
+// OpenRTP decrypts a packet into dst, which needs the packet's length as capacity. It returns the whole packet and
+// its parsed header, which is borrowed until the next call; or false when the packet is not the peer's, which is
+// counted. For the goroutine that calls Poll.
+func (s *Session) OpenRTP(dst, packet []byte, now time.Time) ([]byte, *rtp.Header, bool) {
+	out, h, drop := s.in.openRTP(dst, packet, now)
+	if drop != DropNone {
+		s.endpoint.counters.drop(drop)
+		return nil, nil, false
+	}
+	s.heard(now)
+	return out, h, true
+}
+
+// OpenRTCP decrypts a compound packet into dst, which needs the packet's length as capacity. For the goroutine that
+// calls Poll.
+func (s *Session) OpenRTCP(dst, packet []byte, now time.Time) ([]byte, bool) {
+	out, drop := s.in.openRTCP(dst[:len(packet)], packet, now)
+	if drop != DropNone {
+		s.endpoint.counters.drop(drop)
+		return nil, false
+	}
+	s.heard(now)
+	return out, true
+}
+
+// heard notes that the peer is alive, and on which path.
+func (s *Session) heard(now time.Time) {
+	t := now.UnixNano()
+	s.seen.Store(t)
+	if p := s.path.Load(); p != nil && *p == s.from {
+		s.pathSeen.Store(t)
+	}
+}
+
+// newCredentials makes a user fragment of 8 and a password of 26 ice-chars (RFC 8839 §5.4): 40 and 130 random bits,
+// where RFC 8445 §5.3 wants 24 and 128.
+func newCredentials() (ufrag, pwd string) {
+	text := rand.Text() // 26 characters of base32
+	return rand.Text()[:8], text
+}
