@@ -319,7 +319,7 @@ func TestEveryAnswerMirrorsItsOffer(t *testing.T) {
 	kinds := []string{"sendrecv", "sendonly", "recvonly", "inactive", "-", "bundle-only", "video", "outside"}
 	random := rand.New(rand.NewPCG(1, 2))
 	served := 0
-	for range 2000 {
+	for range 500 {
 		lines := make([]string, 1+random.IntN(10))
 		for i := range lines {
 			lines[i] = kinds[random.IntN(len(kinds))]
@@ -334,8 +334,8 @@ func TestEveryAnswerMirrorsItsOffer(t *testing.T) {
 		served++
 		checkAnswer(t, o, answer(t, o, random.IntN(9)))
 	}
-	if served < 1000 {
-		t.Errorf("only %d of 2000 offers were served", served)
+	if served < 250 {
+		t.Errorf("only %d of 500 offers were served", served)
 	}
 }
 

@@ -58,7 +58,7 @@ func TestMangledOffersAreAnsweredOrRefused(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(3, 4))
 	served := 0
-	for range 4000 {
+	for range 1000 {
 		lines := slices.Clone(offers[random.IntN(len(offers))])
 		for range 1 + random.IntN(3) {
 			at := random.IntN(len(lines))
@@ -79,7 +79,7 @@ func TestMangledOffersAreAnsweredOrRefused(t *testing.T) {
 			served++
 		}
 	}
-	if served < 400 || served > 3900 {
-		t.Errorf("%d of 4000 mangled offers were served; both ways are to be walked", served)
+	if served < 100 || served > 975 {
+		t.Errorf("%d of 1000 mangled offers were served; both ways are to be walked", served)
 	}
 }
