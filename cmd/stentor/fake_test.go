@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"stentor/engine/control"
+)
+
+// clock is what the tool takes for now.
+var clock = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// fake is an engine with two rooms; the embedded interface fails for what the tool never calls.
+type fake struct {
+	control.Engine
+	log  *control.Log
+	hold chan struct{} // when not nil, Info answers only after it is closed
+}
+
+func (f *fake) Info(ctx context.Context) (*control.EngineInfo, error) {
+	if f.hold != nil {
+		select {
+		case <-f.hold:
+		case <-ctx.Done():
+		}
+	}
+	return &control.EngineInfo{
+		Version: "v1.2.3", Protocol: 1, Node: "herald", UptimeS: 93784.5, Draining: true,
+		Media:  []string{"192.0.2.1:7900", "[2001:db8::1]:7900"},
+		Limits: control.Limits{Rooms: 10, Peers: 100, PeersPerRoom: 50, Slots: 8, MessageBytes: 262144, Connections: 64},
+		Load:   control.Load{Rooms: 2, Peers: 3, Speaking: 1},
+	}, nil
+}
+
+var lounge = control.Room{
+	Room: "lounge", OpenedAt: clock.Add(-192 * time.Second), Slots: 3, DefaultRendition: "live", MaxPeers: 50, Peers: 3,
+	Speakers: 2, Heard: []control.Slot{{Slot: 0, Peer: "ann", AudioID: 7}, {Slot: 1}, {Slot: 2, Peer: "bob", AudioID: 8}},
+}
+
+var attic = control.Room{
+	Room: "attic", OpenedAt: clock.Add(-50 * time.Hour), Slots: 1, DefaultRendition: "live", MaxPeers: 10,
+	Heard: []control.Slot{{Slot: 0}},
+}
+
+func (f *fake) RoomList(context.Context) (*control.RoomList, error) {
+	return &control.RoomList{Rooms: []control.Room{lounge, attic}}, nil
+}
+
+func (f *fake) RoomGet(_ context.Context, p *control.RoomParams) (*control.Room, error) {
+	if p.Room != "lounge" {
+		return nil, control.Errorf(control.ReasonRoomNotFound, "no room %s is open", p.Room)
+	}
+	return &lounge, nil
+}
+
+func peer(name, state string, maySpeak bool) control.Peer {
+	return control.Peer{Room: "lounge", Peer: name, State: state, JoinedAt: clock.Add(-100 * time.Second), AudioID: uint32(name[0]),
+		MaySpeak: maySpeak, Priority: name == "ann", Muted: name == "bob", Speaking: name == "ann", Rendition: "live"}
+}
+
+func (f *fake) PeerList(_ context.Context, p *control.RoomParams) (*control.PeerList, error) {
+	return &control.PeerList{Peers: []control.Peer{
+		peer("cid", control.StateConnecting, false), peer("ann", control.StateConnected, true), peer("bob", control.StateDisconnected, true),
+	}}, nil
+}
+
+func (f *fake) PeerGet(_ context.Context, p *control.PeerParams) (*control.Peer, error) {
+	if p.Peer != "ann" {
+		return nil, control.Errorf(control.ReasonPeerNotFound, "no peer %s in room %s", p.Peer, p.Room)
+	}
+	a := peer("ann", control.StateConnected, true)
+	a.Path = &control.Path{Remote: "198.51.100.4:50000", SRTPProfile: "AEAD_AES_128_GCM", LastSeenS: 0.2}
+	a.Uplink = &control.Uplink{Packets: 5000, Bytes: 400_000, Lost: 3, Dropped: 12, JitterMs: 1.25, LevelDBov: -24}
+	a.Downlink = &control.Downlink{Packets: 9000, Bytes: 1_250_000, Lost: 1, Lines: 3, LossPercent: 0.4, JitterMs: 2.75}
+	return &a, nil
+}
+
+func (f *fake) Snapshot(context.Context, []string) (*control.Snapshot, string, error) {
+	return &control.Snapshot{Rooms: []control.RoomSnapshot{{Room: lounge, Participants: []control.Peer{}}}}, f.log.Cursor(), nil
+}
+
+func (f *fake) Events() *control.Log { return f.log }
+
+// serveFake serves an engine on a socket until the test ends or stop is called.
+func serveFake(t *testing.T, f *fake, path string) (stop func()) {
+	t.Helper()
+	l, err := control.Listen(path, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := control.NewServer(control.ServerConfig{Engine: f, MaxConnections: 8, MaxMessageBytes: 1 << 18,
+		Log: slog.New(slog.DiscardHandler)})
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		s.Close()
+		if err := <-done; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+func newFake() *fake { return &fake{log: control.NewLog("herald", 16)} }
+
+func socket(t *testing.T) string { return filepath.Join(t.TempDir(), "control.sock") }
