@@ -1,0 +1,158 @@
+package client
+
+import (
+	"sync"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/srtp/v2"
+
+	"stentor/transport"
+)
+
+// Packet is a received RTP packet.
+type Packet struct {
+	At        time.Time
+	Line      int // of the offer, by mid or announced SSRC; -1 if neither is known
+	SSRC      uint32
+	Seq       uint16
+	Timestamp uint32
+	Marker    bool
+	CSRC      uint32 // the first; 0: none
+	HasLevel  bool
+	Level     int    // dBov, -127 … 0 (RFC 6464)
+	Voice     bool   // RFC 6464's V bit
+	TWCC      uint16 // transport-wide sequence number
+	HasTWCC   bool
+	Payload   []byte // borrowed until OnPacket returns; without padding
+}
+
+// downlink is the receiving side.
+type downlink struct {
+	// Owned by the reader.
+	header    rtp.Header
+	plain     []byte
+	plainRTCP []byte
+	early     [][]byte
+	reportDue time.Time // zero: no reports
+
+	mu      sync.Mutex
+	streams map[uint32]*stream
+	order   []uint32 // SSRCs in the order in which they came
+}
+
+func (d *downlink) init() {
+	d.streams = map[uint32]*stream{}
+	d.plain = make([]byte, 0, transport.DatagramSize)
+	d.plainRTCP = make([]byte, 0, transport.DatagramSize)
+}
+
+// openRTP decrypts a packet, books it and gives it to OnPacket unless it came before.
+func (c *Client) openRTP(now time.Time, in *srtp.Context, b []byte) {
+	d := &c.down
+	size, err := d.header.Unmarshal(b)
+	if err != nil {
+		c.count.unknown.Add(1)
+		return
+	}
+	a := c.answer.Load()
+	if _, announced := a.ssrcs[d.header.SSRC]; !announced && len(a.ssrcs) > 0 {
+		c.count.unknownSSRC.Add(1) // srtp/v2 would keep state for it even if it is forged
+		return
+	}
+	out, err := in.DecryptRTP(d.plain, b, &d.header)
+	if err != nil {
+		c.count.decryptFailures.Add(1)
+		return
+	}
+	d.plain = out[:0]
+	payload := out[size:]
+	if d.header.Padding && len(payload) > 0 {
+		payload = payload[:max(0, len(payload)-int(payload[len(payload)-1]))]
+	}
+	p := c.describe(now, a, payload)
+	if d.book(&p) && c.cfg.OnPacket != nil {
+		c.cfg.OnPacket(p)
+	}
+}
+
+// describe reads the header that openRTP has just parsed.
+func (c *Client) describe(now time.Time, a *answer, payload []byte) Packet {
+	h := &c.down.header
+	p := Packet{
+		At: now, SSRC: h.SSRC, Seq: h.SequenceNumber, Timestamp: h.Timestamp, Marker: h.Marker, Payload: payload,
+	}
+	if len(h.CSRC) > 0 {
+		p.CSRC = h.CSRC[0]
+	}
+	if a.level != 0 {
+		if e := h.GetExtension(a.level); len(e) == 1 {
+			p.HasLevel, p.Level, p.Voice = true, -int(e[0]&0x7F), e[0]&0x80 != 0
+		}
+	}
+	if a.twcc != 0 {
+		if e := h.GetExtension(a.twcc); len(e) == 2 {
+			p.HasTWCC, p.TWCC = true, uint16(e[0])<<8|uint16(e[1])
+		}
+	}
+	var mid []byte
+	if a.mid != 0 {
+		mid = h.GetExtension(a.mid)
+	}
+	p.Line = a.line(mid, p.SSRC)
+	return p
+}
+
+// book tells whether a packet is new.
+func (d *downlink) book(p *Packet) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.streams[p.SSRC]
+	if s == nil {
+		s = &stream{ssrc: p.SSRC, line: p.Line}
+		d.streams[p.SSRC] = s
+		d.order = append(d.order, p.SSRC)
+	}
+	return s.take(p)
+}
+
+// openRTCP decrypts a compound packet and counts what is in it.
+func (c *Client) openRTCP(now time.Time, in *srtp.Context, b []byte) {
+	out, err := in.DecryptRTCP(c.down.plainRTCP, b, nil)
+	if err != nil {
+		c.count.decryptFailures.Add(1)
+		return
+	}
+	c.down.plainRTCP = out[:0]
+	packets, err := rtcp.Unmarshal(out)
+	if err != nil {
+		c.count.unknown.Add(1)
+		return
+	}
+	c.count.rtcp.Add(1)
+	for _, p := range packets {
+		c.countRTCP(now, p)
+	}
+	if c.cfg.OnRTCP != nil {
+		c.cfg.OnRTCP(packets)
+	}
+}
+
+func (c *Client) countRTCP(now time.Time, p rtcp.Packet) {
+	switch p := p.(type) {
+	case *rtcp.SenderReport:
+		c.count.senderReports.Add(1)
+		c.down.mu.Lock()
+		if s := c.down.streams[p.SSRC]; s != nil {
+			s.lastReport, s.lastReportAt = uint32(p.NTPTime>>16), now
+		}
+		c.down.mu.Unlock()
+	case *rtcp.ReceiverReport:
+		c.count.receiverReports.Add(1)
+	case *rtcp.TransportLayerCC:
+		c.count.twccFeedback.Add(1)
+	case *rtcp.Goodbye:
+		c.count.byes.Add(uint64(len(p.Sources)))
+	}
+}
