@@ -1,0 +1,145 @@
+package forward
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"time"
+
+	"stentor/forward/opus"
+	"stentor/transport"
+)
+
+// headerSize is an egress header with everything: 12 fixed octets, one CSRC, and one word of one-byte extensions
+// (RFC 8285 §4.2) for the audio level.
+const (
+	headerFixed = 12
+	headerCSRC  = 16
+	headerSize  = 24
+)
+
+// lineIdle is how long a line without a slot of its own must have been quiet, on the room's clock, before another
+// slot may use it.
+const lineIdle = opus.SampleRate / 5
+
+// leg is one listener. Owned by its shard.
+type leg struct {
+	peer   *Peer // Immutable.
+	shard  *shard
+	egress *transport.Egress
+	dest   transport.Dest
+	pinned bool // as many lines as slots: line i always carries slot i
+
+	lines []outLine
+
+	packets, bytes, lost uint64
+	report               time.Time // when the next sender report is due
+	reported             uint64    // packets at the last one: an idle leg needs none
+	gone                 bool      // detached: commands still under way are ignored
+}
+
+// outLine is one audio line of a leg: a stream with its own SSRC and sequence.
+type outLine struct {
+	ssrc    uint32
+	pt      uint8
+	levelID uint8
+	slot    int    // which slot it carries; -1: none yet
+	resync  bool   // the next packet follows the last one sent, whatever the slot's number
+	off     uint64 // slot's sequence less ours
+	seq     uint64 // extended, last sent
+	ts      uint32 // last sent
+	packets uint32
+	octets  uint32
+}
+
+func newLeg(p *Peer, e *transport.Egress, d transport.Dest) *leg {
+	room := p.room
+	n := min(len(p.config.Lines), len(room.ssrcs))
+	l := &leg{peer: p, shard: p.shard, egress: e, dest: d, pinned: n == len(room.ssrcs), lines: make([]outLine, n)}
+	for i := range l.lines {
+		c := p.config.Lines[i]
+		l.lines[i] = outLine{
+			ssrc: room.ssrcs[i], pt: c.PayloadType, levelID: c.LevelID, slot: -1, resync: true,
+			seq: uint64(rand.Uint32() & 0x7fff), // below 2^15, so that the receiver's roll-over count starts at ours
+		}
+		if l.pinned {
+			l.lines[i].slot = i
+		}
+	}
+	return l
+}
+
+// header is the part of a packet's header that all legs share. PT, sequence, SSRC and extension id are the leg's.
+func header(b *[headerSize]byte, pk *Packet) {
+	*b = [headerSize]byte{0: 0x80 | 1} // V=2, CC=1
+	binary.BigEndian.PutUint32(b[4:], pk.ts)
+	binary.BigEndian.PutUint32(b[12:], pk.csrc)
+	binary.BigEndian.PutUint16(b[16:], 0xBEDE)
+	b[19] = 1 // one word
+	b[21] = pk.level
+}
+
+// send forwards one packet of the program to one listener: wanted? allowed? header, seal, commit. It returns why
+// not, or dropCount.
+func (l *leg) send(pk *Packet, shared *[headerSize]byte, out transport.Sender) Drop {
+	ln := l.line(pk)
+	if ln == nil {
+		return DropNoLine
+	}
+	if pk.origin == l.peer {
+		ln.resync = true
+		return DropOwnVoice
+	}
+	if ln.resync {
+		ln.resync, ln.off = false, pk.seq-(ln.seq+1)
+	}
+	seq := pk.seq - ln.off
+	b := out.Reserve()
+	copy(b, shared[:])
+	n := headerCSRC
+	if ln.levelID != 0 {
+		n = headerSize
+		b[0] |= 0x10
+		b[20] = ln.levelID << 4 // length field 0: one octet
+	}
+	b[1] = ln.pt
+	if pk.marker {
+		b[1] |= 0x80
+	}
+	binary.BigEndian.PutUint16(b[2:], uint16(seq))
+	binary.BigEndian.PutUint32(b[8:], ln.ssrc)
+	n = l.egress.SealRTP(b, n, pk.payload, seq)
+	if n == 0 {
+		ln.resync = true
+		return DropTooLong
+	}
+	out.Commit(n, &l.dest)
+	ln.seq, ln.ts = seq, pk.ts
+	ln.packets++
+	ln.octets += uint32(len(pk.payload))
+	l.packets++
+	l.bytes += uint64(n)
+	return dropCount
+}
+
+// line finds the line that carries a packet's slot. A leg with fewer lines than the room has slots gives an idle one
+// to whichever slot speaks.
+func (l *leg) line(pk *Packet) *outLine {
+	if l.pinned {
+		return &l.lines[pk.slot]
+	}
+	var idle *outLine
+	for i := range l.lines {
+		ln := &l.lines[i]
+		if ln.slot == int(pk.slot) {
+			return ln
+		}
+		if ln.slot < 0 || int32(pk.ts-ln.ts) > lineIdle {
+			idle = ln
+		}
+	}
+	if idle == nil || pk.origin == l.peer {
+		return nil
+	}
+	idle.slot, idle.resync = int(pk.slot), true
+	return idle
+}

@@ -1,0 +1,62 @@
+// Package opus reads and makes Opus packets without a codec (RFC 6716 §3): their table of contents, their duration,
+// the packets of discontinuous transmission.
+package opus
+
+// SampleRate is the clock of Opus in RTP (RFC 7587 §4.1), in Hz.
+const SampleRate = 48000
+
+// MaxDuration is the longest packet, 120 ms (RFC 6716 §3.2.5 R5), in samples.
+const MaxDuration = 120 * SampleRate / 1000
+
+// frameSamples is the duration of one frame by the configuration number, the upper five bits of the TOC
+// (RFC 6716 §3.1, table 2).
+var frameSamples = [32]int{
+	480, 960, 1920, 2880, // SILK narrowband: 10, 20, 40, 60 ms
+	480, 960, 1920, 2880, // SILK mediumband
+	480, 960, 1920, 2880, // SILK wideband
+	480, 960, // hybrid super-wideband: 10, 20 ms
+	480, 960, // hybrid fullband
+	120, 240, 480, 960, // CELT narrowband: 2.5, 5, 10, 20 ms
+	120, 240, 480, 960, // CELT wideband
+	120, 240, 480, 960, // CELT super-wideband
+	120, 240, 480, 960, // CELT fullband
+}
+
+// Duration is the length of a packet in samples at 48 kHz. It is false for what cannot be an Opus packet: empty,
+// longer than 120 ms, or without room for the frames that its code asks for.
+func Duration(p []byte) (samples int, ok bool) {
+	if len(p) == 0 {
+		return 0, false
+	}
+	frame := frameSamples[p[0]>>3]
+	switch p[0] & 3 {
+	case 0:
+		return frame, true
+	case 1: // two frames of the same size
+		return 2 * frame, len(p)%2 == 1
+	case 2: // two frames, the first one's size is given
+		return 2 * frame, len(p) >= 2
+	}
+	if len(p) < 2 {
+		return 0, false
+	}
+	n := int(p[1] & 0x3f)
+	return n * frame, n > 0 && n*frame <= MaxDuration
+}
+
+// IsDTX tells whether a packet says no more than that there is silence: libopus sends one or two octets then, and
+// receivers treat so short a packet as comfort noise.
+func IsDTX(p []byte) bool { return len(p) <= 2 }
+
+// silence holds every one-octet packet, so that Silence need not allocate.
+var silence = func() (t [256][1]byte) {
+	for i := range t {
+		t[i][0] = byte(i)
+	}
+	return t
+}()
+
+// Silence is the packet that ends a spurt of packets like p: the same mode, bandwidth and channels, one frame of no
+// octets (RFC 6716 §3.2.1 allows it). A receiver turns to comfort noise on it, where plain absence would be taken
+// for loss. It is shared and must not be written to.
+func Silence(p []byte) []byte { return silence[p[0]&^3][:] }

@@ -1,0 +1,108 @@
+package forward
+
+import (
+	"sync/atomic"
+	"time"
+
+	"stentor/transport"
+)
+
+// PeerConfig is what joining a room needs. Immutable.
+type PeerConfig struct {
+	AudioID       uint32 // the CSRC of this peer's voice
+	User          any    // of the engine
+	PayloadType   uint8  // Opus, both ways
+	UplinkLevelID uint8  // RFC 6464 extension id on the line that the peer sends on; 0: none
+	Lines         []Line // on which the peer can receive, in the offer's order
+	MaySpeak      bool
+	Muted         bool
+	Priority      bool
+}
+
+// Line is one audio line that a peer can receive on.
+type Line struct {
+	PayloadType uint8 // Opus
+	LevelID     uint8 // RFC 6464 extension id, 0: none
+}
+
+// Peer is one participant in the data plane: a source, and a leg once its session is secured. Its User and the
+// atomic fields are for everybody, its methods for the control plane, one call at a time.
+type Peer struct {
+	config PeerConfig // Immutable.
+	room   *Room
+
+	src   source // Owned by the Reader.
+	leg   *leg   // Owned by shard; the pointer is the control plane's.
+	shard *shard
+
+	attached atomic.Pointer[leg] // while the shard has it, for the Reader
+
+	noted bool // stands in the plane's list of changes, guarded by its lock
+
+	speaking atomic.Bool
+	Up       Uplink
+	Down     Downlink
+}
+
+// User is what PeerConfig.User holds.
+func (p *Peer) User() any { return p.config.User }
+
+// AudioID is the CSRC of this peer's voice.
+func (p *Peer) AudioID() uint32 { return p.config.AudioID }
+
+// Speaking tells whether the peer speaks now, heard or not.
+func (p *Peer) Speaking() bool { return p.speaking.Load() }
+
+// Join adds a peer to the room. It may be heard when its session is secured, and hears when Attach is called.
+func (r *Room) Join(c PeerConfig) *Peer {
+	p := &Peer{config: c, room: r}
+	p.src = source{peer: p, maySpeak: c.MaySpeak, muted: c.Muted, priority: c.Priority, slot: -1}
+	return p
+}
+
+// Set changes what the peer may do, from its next packet on.
+func (p *Peer) Set(maySpeak, muted, priority bool) {
+	rd := p.room.plane.reader
+	rd.do(func(now time.Time) {
+		p.src.maySpeak, p.src.muted, p.src.priority = maySpeak, muted, priority
+		if !maySpeak || muted {
+			rd.endSpurt(&p.src, now)
+		}
+	})
+}
+
+// Attach starts sending to the peer, whose session is secured.
+func (p *Peer) Attach(s *transport.Session) {
+	plane := p.room.plane
+	p.shard = plane.leastLoaded()
+	p.leg = newLeg(p, s.Egress(), plane.endpoint.Dest(s.Path()))
+	p.shard.load.Add(1)
+	sh, l := p.shard, p.leg
+	sh.do(func(now time.Time) { sh.attach(l, now) })
+}
+
+// Move sends to another address from now on.
+func (p *Peer) Move(s *transport.Session) {
+	if p.leg == nil {
+		return // Attach will ask for the path
+	}
+	l, dest := p.leg, p.room.plane.endpoint.Dest(s.Path())
+	p.shard.do(func(time.Time) { l.dest = dest })
+}
+
+// Leave takes the peer out of the data plane and returns when neither the Reader nor its shard knows it any more.
+// Its listeners and itself are told as is proper: a closing packet to the room, BYE to the peer.
+func (p *Peer) Leave() {
+	rd := p.room.plane.reader
+	rd.call(func(now time.Time) {
+		rd.endSpurt(&p.src, now)
+		p.src.gone = true
+		p.room.sel.forget(&p.src)
+	})
+	if p.leg == nil {
+		return
+	}
+	sh, l := p.shard, p.leg
+	sh.call(func(now time.Time) { sh.detach(l, now) })
+	sh.load.Add(-1)
+}

@@ -1,0 +1,114 @@
+package forward
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"stentor/transport"
+)
+
+// Config is what a Plane needs.
+type Config struct {
+	Endpoint   *transport.Endpoint
+	Shards     int // fan-out goroutines, at least 1
+	OnsetLevel int // a packet this loud starts speech, dBov, -127 … 0
+	HoldLevel  int // a packet this loud keeps it going, dBov, -127 … 0
+}
+
+// Plane is the data plane of a daemon: one Reader and its shards.
+type Plane struct {
+	endpoint *transport.Endpoint // Immutable.
+	reader   *Reader
+	shards   []*shard
+	changes  changes
+
+	// Atomic.
+	drops         Drops         // on the way in
+	published     atomic.Uint64 // packets that went into programs
+	rtcpMalformed atomic.Uint64
+}
+
+// New makes a data plane and starts its goroutines. It ends with Close.
+func New(c Config) (*Plane, error) {
+	p := &Plane{endpoint: c.Endpoint, changes: changes{ready: make(chan struct{}, 1)}}
+	p.reader = &Reader{
+		plane: p, done: make(chan struct{}), touched: make([]bool, c.Shards),
+		limits: thresholds{onset: uint8(-c.OnsetLevel), hold: uint8(-c.HoldLevel)},
+	}
+	for id := range c.Shards {
+		out, err := c.Endpoint.NewSender()
+		if err != nil {
+			for _, s := range p.shards {
+				s.out.Close()
+			}
+			return nil, fmt.Errorf("make shard: %w", err)
+		}
+		p.shards = append(p.shards, &shard{
+			id: id, plane: p, out: out,
+			wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
+		})
+	}
+	for _, s := range p.shards {
+		go s.run()
+	}
+	go p.reader.run()
+	return p, nil
+}
+
+// Close stops the Reader, by closing the endpoint, then the shards, and waits for them. Peers should have left.
+func (p *Plane) Close() error {
+	err := p.endpoint.Close()
+	<-p.reader.done
+	for _, s := range p.shards {
+		close(s.quit)
+		<-s.done
+		if e := s.out.Close(); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// leastLoaded is the shard with the fewest legs: one room's listeners spread over all cores.
+func (p *Plane) leastLoaded() *shard {
+	best := p.shards[0]
+	for _, s := range p.shards[1:] {
+		if s.load.Load() < best.load.Load() {
+			best = s
+		}
+	}
+	return best
+}
+
+// Stats is what the data plane has counted since it was made.
+type Stats struct {
+	Published     uint64 // packets that went into programs
+	RTCPMalformed uint64
+	Shards        []ShardStats
+}
+
+// ShardStats is one shard's part.
+type ShardStats struct {
+	Legs int
+	Sent *transport.SendCounters
+}
+
+// Stats reads the counters.
+func (p *Plane) Stats() Stats {
+	st := Stats{Published: p.published.Load(), RTCPMalformed: p.rtcpMalformed.Load()}
+	for _, s := range p.shards {
+		st.Shards = append(st.Shards, ShardStats{int(s.load.Load()), s.out.Counters()})
+	}
+	return st
+}
+
+// Drops calls f for every reason with the sum over Reader and shards.
+func (p *Plane) Drops(f func(reason string, n uint64)) {
+	for d := range dropCount {
+		n := p.drops[d].Load()
+		for _, s := range p.shards {
+			n += s.drops[d].Load()
+		}
+		f(d.String(), n)
+	}
+}

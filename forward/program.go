@@ -1,0 +1,48 @@
+package forward
+
+import "sync/atomic"
+
+// programSize is how many packets a program keeps. Three slots make 150 packets a second: 256 are 1.7 s, more than a
+// shard may ever be late and still be worth following. At some 200 octets a packet the ring pins 50 KB a room.
+const programSize = 256
+
+// Packet is one packet of a program. Immutable once published: shards read it while they seal, and the garbage
+// collector takes it when the last one is through.
+type Packet struct {
+	index   uint64 // place in the program
+	seq     uint64 // of the slot, without gaps but for loss on the way in
+	ts      uint32 // on the room's clock
+	csrc    uint32 // audio_id of who speaks
+	origin  *Peer  // who speaks
+	slot    uint8
+	level   uint8 // RFC 6464 octet: voice flag and level
+	marker  bool  // first of a spurt
+	payload []byte
+}
+
+// Program is a room's ring of packets in the order in which they are to be heard. One goroutine publishes, any
+// number follow; who follows too late loses packets, never memory.
+//
+// A follower loads a pointer and may keep using the packet: publishing replaces pointers and never writes to what
+// was published. The pointer's store happens before that of head, so whoever has seen head sees the packet, or a
+// newer one in its place, which its index tells.
+type Program struct {
+	head atomic.Uint64 // index of the next packet
+	ring [programSize]atomic.Pointer[Packet]
+}
+
+// publish appends a packet. For the Reader alone.
+func (p *Program) publish(pk *Packet) {
+	i := p.head.Load()
+	pk.index = i
+	p.ring[i%programSize].Store(pk)
+	p.head.Store(i + 1)
+}
+
+// at is the packet at an index below head, or nil if it has been overtaken.
+func (p *Program) at(i uint64) *Packet {
+	if pk := p.ring[i%programSize].Load(); pk != nil && pk.index == i {
+		return pk
+	}
+	return nil
+}

@@ -1,0 +1,259 @@
+package forward
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pion/rtp"
+	"stentor/forward/opus"
+	"stentor/transport"
+)
+
+const (
+	// tickBusy is how often the Reader looks after its sources while any of them sends: half a packet's time, so a
+	// frame that waits for a missing one is released in time.
+	tickBusy = 10 * time.Millisecond
+	// tickIdle is how often it wakes for nothing.
+	tickIdle = time.Second
+	// liveTime is how long after its last packet a source is looked after.
+	liveTime = 2 * time.Second
+	// reportEvery is the interval of receiver reports to those who send.
+	reportEvery = time.Second
+)
+
+// Reader is the one goroutine that receives. It owns rooms and sources.
+type Reader struct {
+	plane  *Plane
+	limits thresholds
+
+	mu       sync.Mutex
+	commands []func(now time.Time)
+	stopped  bool
+	done     chan struct{}
+
+	// Owned by the Reader.
+	live      []*source // that send, and are looked after by tick
+	ticked    time.Time
+	published int    // since the last wake
+	touched   []bool // shards that have something to do, by number
+	rtcp      [transport.DatagramSize]byte
+}
+
+// run receives until the endpoint is closed.
+func (rd *Reader) run() {
+	defer close(rd.done)
+	for {
+		now := time.Now()
+		rd.runCommands(now)
+		wait := tickIdle
+		if len(rd.live) > 0 {
+			wait = tickBusy
+		}
+		rd.wake()
+		if err := rd.plane.endpoint.Poll(now.Add(wait), rd); err != nil {
+			break
+		}
+		if now = time.Now(); now.Sub(rd.ticked) >= tickBusy {
+			rd.ticked = now
+			rd.tick(now)
+		}
+	}
+	rd.mu.Lock()
+	rd.stopped = true
+	rd.mu.Unlock()
+	rd.runCommands(time.Now())
+	rd.wake()
+}
+
+// do runs f on the Reader, soon. After the Reader has stopped nothing is left to run it on.
+func (rd *Reader) do(f func(now time.Time)) {
+	rd.mu.Lock()
+	if !rd.stopped {
+		rd.commands = append(rd.commands, f)
+	}
+	rd.mu.Unlock()
+	rd.plane.endpoint.Interrupt()
+}
+
+// call runs f on the Reader and waits for it.
+func (rd *Reader) call(f func(now time.Time)) {
+	ran := make(chan struct{})
+	rd.do(func(now time.Time) { f(now); close(ran) })
+	select {
+	case <-ran:
+	case <-rd.done:
+	}
+}
+
+func (rd *Reader) runCommands(now time.Time) {
+	rd.mu.Lock()
+	commands := rd.commands
+	rd.commands = nil
+	rd.mu.Unlock()
+	for _, f := range commands {
+		f(now)
+	}
+}
+
+// wake nudges the shards whose rooms have got packets.
+func (rd *Reader) wake() {
+	if rd.published == 0 {
+		return
+	}
+	rd.plane.published.Add(uint64(rd.published))
+	rd.published = 0
+	for i, t := range rd.touched {
+		if t {
+			rd.touched[i] = false
+			rd.plane.shards[i].nudge()
+		}
+	}
+}
+
+// RTP takes one media packet (transport.Receiver).
+func (rd *Reader) RTP(s *transport.Session, packet []byte, now time.Time) {
+	p, ok := s.User().(*Peer)
+	if !ok || p.src.gone {
+		return
+	}
+	src := &p.src
+	plain, h, ok := s.OpenRTP(src.arena.reserve(len(packet)), packet, now)
+	if !ok {
+		return
+	}
+	src.heard = now
+	rd.lookAfter(src, now)
+	// Counted and extended before anything is refused: whoever is muted keeps his place in the sequence.
+	seq, ts, restarted := src.rec.take(h, now)
+	if restarted {
+		rd.drain(src, now)
+		src.window.jump()
+		src.spurt = true
+	}
+	p.Up.Packets.Add(1)
+	payload, drop := rd.accept(src, h, plain)
+	if drop != dropCount {
+		rd.drop(src, drop)
+		return
+	}
+	p.Up.Bytes.Add(uint64(len(payload)))
+	samples, ok := opus.Duration(payload)
+	if !ok {
+		rd.drop(src, DropMalformed)
+		return
+	}
+	f := frame{seq: seq, ts: ts, payload: payload, samples: samples, level: rd.level(src, h)}
+	if !src.window.fits(seq) {
+		rd.drain(src, now)
+	}
+	if !src.window.fits(seq) {
+		src.window.jump()
+	}
+	rd.order(src, f, len(plain), now)
+}
+
+// accept applies the gate at the ingress and takes the payload out of a packet; dropCount stands for "accepted".
+func (rd *Reader) accept(src *source, h *rtp.Header, plain []byte) ([]byte, Drop) {
+	switch {
+	case !src.maySpeak:
+		return nil, DropNotAllowed
+	case src.muted:
+		return nil, DropMuted
+	case h.PayloadType != src.peer.config.PayloadType:
+		return nil, DropPayloadType
+	}
+	payload := plain[h.MarshalSize():]
+	if h.Padding && len(payload) > 0 {
+		pad := int(payload[len(payload)-1])
+		if pad == 0 || pad > len(payload) {
+			return nil, DropMalformed
+		}
+		payload = payload[:len(payload)-pad]
+	}
+	if len(payload) == 0 {
+		return nil, DropMalformed
+	}
+	return slices.Clip(payload), dropCount
+}
+
+// level reads the audio level of a packet.
+func (rd *Reader) level(src *source, h *rtp.Header) uint8 {
+	id := src.peer.config.UplinkLevelID
+	if id == 0 {
+		return levelUnknown
+	}
+	ext := h.GetExtension(id)
+	if len(ext) == 0 {
+		return levelUnknown
+	}
+	src.peer.Up.Level.Store(uint32(ext[0] & 0x7f))
+	return ext[0]
+}
+
+// order puts a frame into the window and hears what is in order by now. size is what it holds of the arena.
+func (rd *Reader) order(src *source, f frame, size int, now time.Time) {
+	if !src.window.put(f, now) {
+		rd.drop(src, DropLate)
+		return
+	}
+	src.arena.keep(size)
+	for {
+		f, lost, ok := src.window.pop(now, false)
+		if !ok {
+			return
+		}
+		rd.hear(src, &f, lost, now)
+	}
+}
+
+// drain hears all that the window holds, without waiting for what is missing.
+func (rd *Reader) drain(src *source, now time.Time) {
+	for {
+		f, lost, ok := src.window.pop(now, true)
+		if !ok {
+			return
+		}
+		rd.hear(src, &f, lost, now)
+	}
+}
+
+func (rd *Reader) drop(src *source, d Drop) {
+	rd.plane.drops[d].Add(1)
+	src.peer.Up.Dropped.Add(1)
+}
+
+// lookAfter puts a source on the list of those that tick visits.
+func (rd *Reader) lookAfter(src *source, now time.Time) {
+	if !src.live {
+		src.live, src.report = true, now.Add(reportEvery)
+		rd.live = append(rd.live, src)
+	}
+}
+
+// tick does what no packet does: releases frames that waited long enough, ends spurts, reports.
+func (rd *Reader) tick(now time.Time) {
+	rd.live = slices.DeleteFunc(rd.live, func(src *source) bool {
+		if src.gone || now.Sub(src.heard) > liveTime {
+			rd.drain(src, now)
+			rd.endSpurt(src, now)
+			src.live = false
+			return true
+		}
+		for {
+			f, lost, ok := src.window.pop(now, false)
+			if !ok {
+				break
+			}
+			rd.hear(src, &f, lost, now)
+		}
+		if src.speech.over(now) {
+			rd.endSpurt(src, now)
+		}
+		if !now.Before(src.report) {
+			src.report = now.Add(reportEvery)
+			rd.reportTo(src, now)
+		}
+		return false
+	})
+}

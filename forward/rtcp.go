@@ -1,0 +1,166 @@
+package forward
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+	"stentor/transport"
+)
+
+// Downlink is what went to a peer, and what it has reported back. Atomic. Packets, Bytes and Lost are brought up to
+// date once a second.
+type Downlink struct {
+	Packets atomic.Uint64
+	Bytes   atomic.Uint64
+	Lost    atomic.Uint64 // the shard was late
+
+	Loss   atomic.Uint32 // of the last receiver report, in 1/256 (RFC 3550 §6.4.1), the worst line
+	Jitter atomic.Uint32 // of the last receiver report, in samples at 48 kHz, the worst line
+	RTT    atomic.Int64  // nanoseconds; 0: not known
+}
+
+// RTCP takes one compound packet (transport.Receiver).
+func (rd *Reader) RTCP(s *transport.Session, packet []byte, now time.Time) {
+	p, ok := s.User().(*Peer)
+	if !ok || p.src.gone {
+		return
+	}
+	plain, ok := s.OpenRTCP(rd.rtcp[:], packet, now)
+	if !ok {
+		return
+	}
+	packets, err := rtcp.Unmarshal(plain)
+	if err != nil {
+		rd.plane.rtcpMalformed.Add(1)
+		return
+	}
+	for _, pk := range packets {
+		switch pk := pk.(type) {
+		case *rtcp.SenderReport:
+			p.src.rec.report(pk, now)
+			p.reports(pk.Reports, now)
+		case *rtcp.ReceiverReport:
+			p.reports(pk.Reports, now)
+		case *rtcp.Goodbye:
+			if slices.Contains(pk.Sources, p.src.rec.ssrc) {
+				rd.drain(&p.src, now)
+				rd.endSpurt(&p.src, now)
+			}
+		}
+	}
+}
+
+// report keeps what a receiver report must repeat of a sender report (LSR and DLSR, RFC 3550 §6.4.1).
+func (r *reception) report(sr *rtcp.SenderReport, now time.Time) {
+	if sr.SSRC == r.ssrc {
+		r.sr, r.srAt = uint32(sr.NTPTime>>16), now
+	}
+}
+
+// reports takes what a peer says of the streams that it gets.
+func (p *Peer) reports(blocks []rtcp.ReceptionReport, now time.Time) {
+	var loss, jitter uint32
+	known := false
+	for _, b := range blocks {
+		if !slices.Contains(p.room.ssrcs, b.SSRC) {
+			continue
+		}
+		known = true
+		loss, jitter = max(loss, uint32(b.FractionLost)), max(jitter, b.Jitter)
+		if b.LastSenderReport == 0 {
+			continue
+		}
+		// RTT = now - LSR - DLSR in units of 1/65536 s. What is negative or longer than 10 s is nonsense.
+		rtt := int32(uint32(ntp(now)>>16) - b.LastSenderReport - b.Delay)
+		if rtt >= 0 && rtt < 10<<16 {
+			p.Down.RTT.Store(int64(rtt) * int64(time.Second) >> 16)
+		}
+	}
+	if known {
+		p.Down.Loss.Store(loss)
+		p.Down.Jitter.Store(jitter)
+	}
+}
+
+// reportTo sends a receiver report for what the peer sends (RFC 3550 §6.4.2).
+func (rd *Reader) reportTo(src *source, now time.Time) {
+	p, r := src.peer, &src.rec
+	p.Up.Lost.Store(r.lost())
+	p.Up.Jitter.Store(uint32(r.jitter))
+	if !r.started {
+		return
+	}
+	block := rtcp.ReceptionReport{
+		SSRC: r.ssrc, FractionLost: r.fraction(), TotalLost: uint32(min(r.lost(), 1<<23-1)),
+		LastSequenceNumber: uint32(r.seq), Jitter: uint32(r.jitter), LastSenderReport: r.sr,
+	}
+	if r.sr != 0 {
+		block.Delay = uint32(now.Sub(r.srAt) * 65536 / time.Second)
+	}
+	room := p.room
+	b, err := rtcp.Marshal([]rtcp.Packet{
+		&rtcp.ReceiverReport{SSRC: room.ssrcs[0], Reports: []rtcp.ReceptionReport{block}},
+		sdes(room.ssrcs[:1], room.cname),
+	})
+	if err != nil {
+		return
+	}
+	if l := p.attached.Load(); l != nil {
+		sh := l.shard
+		sh.do(func(time.Time) { sh.sendRTCP(l, b) })
+	}
+}
+
+func sdes(ssrcs []uint32, cname string) *rtcp.SourceDescription {
+	d := &rtcp.SourceDescription{}
+	for _, s := range ssrcs {
+		d.Chunks = append(d.Chunks, rtcp.SourceDescriptionChunk{
+			Source: s, Items: []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: cname}},
+		})
+	}
+	return d
+}
+
+// ntp is a time in the format of sender reports: seconds since 1900 in 32.32 fixed point (RFC 3550 §4).
+func ntp(t time.Time) uint64 {
+	const since1900 = 2208988800
+	s := uint64(t.Unix()) + since1900
+	return s<<32 | uint64(t.Nanosecond())<<32/uint64(time.Second)
+}
+
+// senderReports writes the compound packet of a leg: a sender report for each line that has sent, and SDES.
+// bye adds a BYE for all of them. Empty when nothing was ever sent and nobody says goodbye.
+func (l *leg) senderReports(b []byte, now time.Time, bye bool) []byte {
+	var packets []rtcp.Packet
+	var ssrcs []uint32
+	room := l.peer.room
+	for i := range l.lines {
+		ln := &l.lines[i]
+		if ln.packets == 0 {
+			continue
+		}
+		ssrcs = append(ssrcs, ln.ssrc)
+		packets = append(packets, &rtcp.SenderReport{
+			SSRC: ln.ssrc, NTPTime: ntp(now), RTPTime: uint32(room.clock(now)),
+			PacketCount: ln.packets, OctetCount: ln.octets,
+		})
+	}
+	if len(packets) == 0 && !bye {
+		return b[:0]
+	}
+	if len(packets) == 0 { // a compound packet begins with a report (RFC 3550 §6.1)
+		ssrcs = room.ssrcs[:1]
+		packets = append(packets, &rtcp.ReceiverReport{SSRC: ssrcs[0]})
+	}
+	packets = append(packets, sdes(ssrcs, room.cname))
+	if bye {
+		packets = append(packets, &rtcp.Goodbye{Sources: ssrcs, Reason: "left"})
+	}
+	out, err := rtcp.Marshal(packets)
+	if err != nil || len(out) > len(b) {
+		return b[:0]
+	}
+	return b[:copy(b, out)]
+}

@@ -1,0 +1,237 @@
+package forward
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"stentor/transport"
+)
+
+const (
+	// visitTick is how often a shard looks at a tenth of its legs, so that each is visited once a second and no tick
+	// brings a burst.
+	visitTick  = 100 * time.Millisecond
+	visitParts = 10
+	// srEvery is the interval of sender reports: the usual 5 s of RFC 3550 §6.2.
+	srEvery = 5 * time.Second
+)
+
+// follow is a shard's cursor into one room's program, and the legs that it serves from there.
+type follow struct {
+	room  *Room // Immutable.
+	shard *shard
+
+	legs   atomic.Int32 // len(list), for the Reader
+	queued atomic.Bool  // stands in shard.dirty
+
+	cursor uint64 // Owned by the shard.
+	list   []*leg
+}
+
+// shard is one goroutine that owns a disjoint set of legs.
+type shard struct {
+	id    int // Immutable.
+	plane *Plane
+	out   transport.Sender
+	load  atomic.Int32 // legs attached or about to be
+
+	mu       sync.Mutex
+	commands []func(now time.Time)
+	dirty    []*follow // rooms with new packets
+	stopped  bool
+
+	wake chan struct{} // capacity 1
+	quit chan struct{}
+	done chan struct{}
+
+	// Owned by the shard.
+	legs  []*leg
+	visit int // next leg to visit
+	spare []*follow
+	rtcp  [transport.DatagramSize]byte
+
+	drops Drops
+}
+
+// run serves until quit, and what is queued by then.
+func (s *shard) run() {
+	defer close(s.done)
+	tick := time.NewTimer(visitTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.wake:
+		case now := <-tick.C:
+			s.visitLegs(now)
+			if len(s.legs) > 0 {
+				tick.Reset(visitTick)
+			}
+		case <-s.quit:
+			s.mu.Lock()
+			s.stopped = true
+			s.mu.Unlock()
+			s.serve()
+			return
+		}
+		idle := len(s.legs) == 0
+		s.serve()
+		if idle && len(s.legs) > 0 {
+			tick.Reset(visitTick)
+		}
+	}
+}
+
+// serve runs commands, forwards what is new, and flushes.
+func (s *shard) serve() {
+	s.mu.Lock()
+	commands, dirty := s.commands, s.dirty
+	s.commands, s.dirty = nil, s.spare[:0]
+	s.mu.Unlock()
+	for _, f := range dirty {
+		f.queued.Store(false) // before the head is read: what is published from now on queues again
+		s.forward(f)
+	}
+	s.spare = dirty
+	if len(commands) > 0 {
+		now := time.Now()
+		for _, f := range commands {
+			f(now)
+		}
+	}
+	s.out.Flush()
+}
+
+// forward sends a room's new packets to its legs.
+func (s *shard) forward(f *follow) {
+	head := f.room.program.head.Load()
+	if behind := head - f.cursor; behind > programSize {
+		s.late(f, behind-programSize)
+		f.cursor = head - programSize
+	}
+	var shared [headerSize]byte
+	for ; f.cursor < head; f.cursor++ {
+		pk := f.room.program.at(f.cursor)
+		if pk == nil { // overtaken just now
+			s.late(f, 1)
+			continue
+		}
+		header(&shared, pk)
+		for _, l := range f.list {
+			if d := l.send(pk, &shared, s.out); d != dropCount {
+				s.drops[d].Add(1)
+			}
+		}
+	}
+}
+
+// late counts packets that the program has overtaken, for every leg.
+func (s *shard) late(f *follow, n uint64) {
+	s.drops[DropShardLate].Add(n * uint64(len(f.list)))
+	for _, l := range f.list {
+		l.lost += n
+	}
+}
+
+// mark queues a room with new packets. For the Reader, which nudges when it has published its batch.
+func (s *shard) mark(f *follow) {
+	if f.queued.Swap(true) {
+		return
+	}
+	s.mu.Lock()
+	s.dirty = append(s.dirty, f)
+	s.mu.Unlock()
+}
+
+func (s *shard) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// do runs f on the shard, soon.
+func (s *shard) do(f func(now time.Time)) {
+	s.mu.Lock()
+	if !s.stopped {
+		s.commands = append(s.commands, f)
+	}
+	s.mu.Unlock()
+	s.nudge()
+}
+
+// call runs f on the shard and waits for it.
+func (s *shard) call(f func(now time.Time)) {
+	ran := make(chan struct{})
+	s.do(func(now time.Time) { f(now); close(ran) })
+	select {
+	case <-ran:
+	case <-s.done:
+	}
+}
+
+func (s *shard) attach(l *leg, now time.Time) {
+	f := &l.peer.room.follows[s.id]
+	if len(f.list) == 0 {
+		f.cursor = f.room.program.head.Load()
+	}
+	f.list = append(f.list, l)
+	f.legs.Store(int32(len(f.list)))
+	l.report = now.Add(srEvery)
+	s.legs = append(s.legs, l)
+	l.peer.attached.Store(l)
+}
+
+// detach says goodbye and forgets a leg.
+func (s *shard) detach(l *leg, now time.Time) {
+	l.peer.attached.Store(nil)
+	s.sendRTCP(l, l.senderReports(s.rtcp[:], now, true))
+	s.out.Flush() // the leg's Dest is borrowed until here
+	l.gone = true
+	f := &l.peer.room.follows[s.id]
+	f.list = remove(f.list, l)
+	f.legs.Store(int32(len(f.list)))
+	s.legs = remove(s.legs, l)
+}
+
+// remove takes a leg out of a list, whose order means nothing.
+func remove(list []*leg, l *leg) []*leg {
+	i := slices.Index(list, l)
+	if i < 0 {
+		return list
+	}
+	last := len(list) - 1
+	list[i], list[last] = list[last], nil
+	return list[:last]
+}
+
+// visitLegs brings a tenth of the legs up to date.
+func (s *shard) visitLegs(now time.Time) {
+	for range (len(s.legs) + visitParts - 1) / visitParts {
+		if s.visit >= len(s.legs) {
+			s.visit = 0
+		}
+		l := s.legs[s.visit]
+		s.visit++
+		d := &l.peer.Down
+		d.Packets.Store(l.packets)
+		d.Bytes.Store(l.bytes)
+		d.Lost.Store(l.lost)
+		if !now.Before(l.report) && l.packets != l.reported {
+			l.report, l.reported = now.Add(srEvery), l.packets
+			s.sendRTCP(l, l.senderReports(s.rtcp[:], now, false))
+		}
+	}
+	s.out.Flush()
+}
+
+// sendRTCP seals and commits a compound packet, if there is one.
+func (s *shard) sendRTCP(l *leg, packet []byte) {
+	if len(packet) == 0 || l.gone {
+		return
+	}
+	if n := l.egress.SealRTCP(s.out.Reserve(), packet); n > 0 {
+		s.out.Commit(n, &l.dest)
+	}
+}
