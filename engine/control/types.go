@@ -20,6 +20,9 @@ const (
 
 	// NotifyEvent carries one Event from the daemon to a subscriber.
 	NotifyEvent = "event"
+	// NotifyExpired is the last of a subscription that fell behind the log; its parameter is the cursor of the last
+	// event that was sent.
+	NotifyExpired = "events.expired"
 )
 
 // Empty is the parameter of methods that take none, and the result of those that answer nothing.

@@ -1,0 +1,160 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"stentor/engine/control"
+)
+
+const (
+	defaultSlots     = 3      // as many as people talk at once before it is noise
+	defaultRendition = "live" // the only one so far
+)
+
+func contains(list []string, s string) bool { return slices.Contains(list, s) }
+
+// RoomOpen opens a room, or returns the one that is open with the same parameters.
+func (e *Engine) RoomOpen(_ context.Context, p *control.RoomOpenParams) (*control.Room, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if r := e.rooms[p.Room]; r != nil {
+		if r.params != *p {
+			return nil, control.Errorf(control.ReasonRoomConflict, "room %q is open with other parameters", p.Room).
+				WithHint("close it first, or open it with the same parameters")
+		}
+		st := r.tell()
+		return &st, nil
+	}
+	r, err := e.newRoom(p)
+	if err != nil {
+		return nil, err
+	}
+	e.rooms[p.Room] = r
+	e.events.Append(control.Event{Type: control.EventRoomOpened, Room: r.id})
+	st := r.tell()
+	return &st, nil
+}
+
+// newRoom checks parameters against the limits and fills in defaults.
+func (e *Engine) newRoom(p *control.RoomOpenParams) (*room, error) {
+	switch {
+	case e.draining:
+		return nil, errDraining()
+	case len(e.rooms) >= e.config.MaxRooms:
+		return nil, control.Errorf(control.ReasonBusy, "this daemon has its %d rooms", e.config.MaxRooms).
+			WithHint("open the room on another node, or later")
+	case p.Slots < 0 || p.Slots > e.config.MaxSlots:
+		return nil, control.Errorf(control.ReasonInvalidParams, "slots: %d is outside 1 … %d", p.Slots, e.config.MaxSlots).
+			WithField("slots")
+	case p.MaxPeers < 0 || p.MaxPeers > e.config.MaxPeersPerRoom:
+		return nil, control.Errorf(control.ReasonInvalidParams, "max_peers: %d is outside 1 … %d", p.MaxPeers,
+			e.config.MaxPeersPerRoom).WithField("max_peers")
+	}
+	r := &room{
+		id: p.Room, params: *p, peers: map[string]*peer{}, openedAt: time.Now().UTC(), rendition: defaultRendition,
+		slots:    cmp.Or(p.Slots, min(defaultSlots, e.config.MaxSlots)),
+		maxPeers: cmp.Or(p.MaxPeers, e.config.MaxPeersPerRoom),
+	}
+	r.fwd = e.plane.OpenRoom(r.slots, r)
+	return r, nil
+}
+
+func errDraining() error {
+	return control.Errorf(control.ReasonDraining, "this daemon is draining").WithHint("use another node")
+}
+
+func errNoRoom(id string) error {
+	return control.Errorf(control.ReasonRoomNotFound, "there is no room %q", id)
+}
+
+// RoomClose ends a room for everyone. A room that is not there is closed already.
+func (e *Engine) RoomClose(_ context.Context, p *control.RoomParams) (*control.Empty, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if r := e.rooms[p.Room]; r != nil {
+		e.closeRoom(r, control.LeftRoomClosed)
+	}
+	return &control.Empty{}, nil
+}
+
+// closeRoom lets every peer leave and forgets the room. e.mu is held.
+func (e *Engine) closeRoom(r *room, reason string) {
+	for _, p := range r.sortedPeers() {
+		e.left(p, reason)
+	}
+	delete(e.rooms, r.id)
+	e.events.Append(control.Event{Type: control.EventRoomClosed, Room: r.id, Reason: reason})
+}
+
+// RoomList lists the rooms by id.
+func (e *Engine) RoomList(context.Context) (*control.RoomList, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := &control.RoomList{Rooms: []control.Room{}}
+	for _, r := range e.sortedRooms() {
+		list.Rooms = append(list.Rooms, r.tell())
+	}
+	return list, nil
+}
+
+// RoomGet returns one room.
+func (e *Engine) RoomGet(_ context.Context, p *control.RoomParams) (*control.Room, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.rooms[p.Room]
+	if r == nil {
+		return nil, errNoRoom(p.Room)
+	}
+	st := r.tell()
+	return &st, nil
+}
+
+func (e *Engine) sortedRooms() []*room {
+	return slices.SortedFunc(maps.Values(e.rooms), func(a, b *room) int { return cmp.Compare(a.id, b.id) })
+}
+
+func (r *room) sortedPeers() []*peer {
+	return slices.SortedFunc(maps.Values(r.peers), func(a, b *peer) int { return cmp.Compare(a.id, b.id) })
+}
+
+// heard is what room.get and slots.changed tell of the slots.
+func (r *room) heard() []control.Slot {
+	out := make([]control.Slot, r.slots)
+	for i := range out {
+		out[i].Slot = i
+		if p := r.fwd.Heard(i); p != nil {
+			out[i].Peer, out[i].AudioID = p.User().(*peer).id, p.AudioID()
+		}
+	}
+	return out
+}
+
+func (r *room) tell() control.Room {
+	st := control.Room{
+		Room: r.id, OpenedAt: r.openedAt, Slots: r.slots, DefaultRendition: r.rendition, MaxPeers: r.maxPeers,
+		Heard: r.heard(),
+	}
+	for _, p := range r.peers {
+		if p.joined {
+			st.Peers++
+			if p.maySpeak {
+				st.Speakers++
+			}
+		}
+	}
+	return st
+}
+
+func (r *room) peerStates() []control.Peer {
+	out := []control.Peer{}
+	for _, p := range r.sortedPeers() {
+		if p.joined {
+			out = append(out, p.tell())
+		}
+	}
+	return out
+}
