@@ -3,6 +3,7 @@ module stentor
 go 1.26.0
 
 require (
+	github.com/coder/websocket v1.8.14
 	github.com/creachadair/jrpc2 v1.3.6
 	github.com/pion/dtls/v3 v3.1.15
 	github.com/pion/ice/v2 v2.3.38
