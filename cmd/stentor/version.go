@@ -1,24 +1,21 @@
 package main
 
-import "runtime/debug"
+import (
+	"runtime/debug"
 
-// version tells what was built: the module's version where it was installed as one, else the commit.
+	"stentor/engine"
+)
+
+// version tells what was built: the engine's version, the commit where it is known, and the compiler.
 func version() string {
 	build, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "unknown"
+		return engine.Version
 	}
-	return describe(build)
-}
-
-func describe(build *debug.BuildInfo) string {
-	v := build.Main.Version
-	if v == "" || v == "(devel)" {
-		v = "devel"
-		for _, s := range build.Settings {
-			if s.Key == "vcs.revision" {
-				v += "+" + s.Value[:min(12, len(s.Value))]
-			}
+	v := engine.Version
+	for _, s := range build.Settings {
+		if s.Key == "vcs.revision" {
+			v += "+" + s.Value[:min(12, len(s.Value))]
 		}
 	}
 	return v + " " + build.GoVersion
