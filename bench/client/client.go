@@ -33,7 +33,7 @@ type Config struct {
 
 	NoSSRC       bool // the offer names no a=ssrc
 	NoAudioLevel bool // no RFC 6464 level is offered or sent
-	TWCC         bool // transport-wide sequence numbers are offered and sent
+	TWCC         bool // transport-wide sequence numbers are offered, sent, and fed back every 100 ms when they come
 	AutoRTCP     bool // a compound of SR or RR and SDES goes out every second, as a browser's does
 
 	// OnPacket gets every RTP packet once, on the reader's goroutine; it must not block. Late and overtaken packets
@@ -99,7 +99,7 @@ func New(cfg Config) (*Client, error) {
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.ice = newAgent(cfg.Conn)
 	c.wire = newDTLSWire(c.ice, c.serverClosed)
-	c.up.init(cfg)
+	c.up.init()
 	c.down.init()
 	go c.read()
 	return c, nil

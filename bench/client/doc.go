@@ -10,7 +10,7 @@
 //  4. shakes hands (dtls.go) and takes the SRTP keys from it (RFC 5764).
 //  5. Send and SendRTCP seal and send on the caller's goroutine (send.go); the reader opens what comes and gives it to
 //     OnPacket and OnRTCP (receive.go), keeping book for each SSRC (stream.go). Every second it reports, if asked to
-//     (report.go); every 5 seconds it renews consent (RFC 7675).
+//     (report.go); every 5 seconds it renews consent (RFC 7675). Stamped packets are fed back (twcc.go).
 //  6. Close says goodbye (DTLS close_notify) and waits; Abort leaves without a word, as a crash does.
 //
 // The reader also runs all timers, by the deadline of its ReadBatch; other goroutines interrupt it when they have set

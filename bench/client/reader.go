@@ -24,12 +24,15 @@ func (c *Client) read() {
 			c.receive(now, &batch[i])
 		}
 		c.send(c.ice.tick(now))
+		c.feedBackIfDue(now)
 		c.reportIfDue(now)
 	}
 }
 
 // deadline is that of the earliest timer; zero when none is set.
-func (c *Client) deadline() time.Time { return earlier(c.ice.deadline(), c.down.reportDue) }
+func (c *Client) deadline() time.Time {
+	return earlier(c.ice.deadline(), earlier(c.down.feedback.due, c.down.reportDue))
+}
 
 // send sends what the ICE agent decided. A candidate of a family that the socket cannot reach is an error like a
 // lost packet: the check is repeated and given up.

@@ -36,6 +36,7 @@ type downlink struct {
 	plainRTCP []byte
 	early     [][]byte
 	reportDue time.Time // zero: no reports
+	feedback  feedback
 
 	mu      sync.Mutex
 	streams map[uint32]*stream
@@ -72,7 +73,13 @@ func (c *Client) openRTP(now time.Time, in *srtp.Context, b []byte) {
 		payload = payload[:max(0, len(payload)-int(payload[len(payload)-1]))]
 	}
 	p := c.describe(now, a, payload)
-	if d.book(&p) && c.cfg.OnPacket != nil {
+	if !d.book(&p) {
+		return
+	}
+	if p.HasTWCC {
+		d.feedback.note(&p)
+	}
+	if c.cfg.OnPacket != nil {
 		c.cfg.OnPacket(p)
 	}
 }

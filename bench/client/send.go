@@ -27,23 +27,26 @@ type Frame struct {
 
 // uplink is the sending side.
 type uplink struct {
-	level bool // Immutable after init. The level was offered.
-
 	mu        sync.Mutex
 	seq       uint16 // of the next packet
 	twcc      uint16
 	plain     [transport.DatagramSize]byte
 	sealed    [transport.DatagramSize]byte
 	packets   uint64
-	octets    uint64    // of payload
-	reported  uint64    // packets at the last report
-	timestamp uint32    // of the last packet
-	sentAt    time.Time // its
+	octets    uint64 // of payload
+	reported  uint64 // packets at the last report
+	timestamp uint32 // of the last packet
+	sentAt    time.Time
+
+	header     rtp.Header // of the packet under way; its extensions point to the values below
+	extended   *answer    // whose extensions the header lists
+	levelValue [1]byte
+	twccValue  [2]byte
+	parsed     rtp.Header // scratch of srtp
 }
 
-func (u *uplink) init(cfg Config) {
+func (u *uplink) init() {
 	u.seq = uint16(rand.Uint32N(1 << 15)) // RFC 3711 §3.3.1: the lower half, so that the first packets cannot wrap
-	u.level = !cfg.NoAudioLevel
 }
 
 // Errors of sending.
@@ -68,7 +71,7 @@ func (c *Client) Send(f Frame) error {
 	if err != nil {
 		return err
 	}
-	sealed, err := k.out.EncryptRTP(u.sealed[:0], u.plain[:n], nil)
+	sealed, err := k.out.EncryptRTP(u.sealed[:], u.plain[:n], &u.parsed)
 	if err != nil {
 		return fmt.Errorf("seal a packet: %w", err)
 	}
@@ -95,22 +98,20 @@ func (c *Client) sendingKeys(now time.Time) (*keys, error) {
 	return k, nil
 }
 
-// marshal writes the RTP packet into the uplink's buffer, with the extensions that the answer took. Called with up.mu held.
+// marshal writes the RTP packet into the uplink's buffer, with the extensions that the answer took. Called with up.mu
+// held.
 func (c *Client) marshal(f *Frame, a *answer) (int, error) {
 	u := &c.up
-	seq := u.seq
+	h := &u.header
+	h.Version, h.PayloadType = 2, opusPayloadType
+	h.Marker, h.SequenceNumber, h.Timestamp, h.SSRC = f.Marker, u.seq, f.Timestamp, f.SSRC
 	if f.Seq != nil {
-		seq = *f.Seq
+		h.SequenceNumber = *f.Seq
 	}
-	h := rtp.Header{
-		Version: 2, PayloadType: opusPayloadType, Marker: f.Marker, SequenceNumber: seq, Timestamp: f.Timestamp,
-		SSRC: f.SSRC,
-	}
-	if h.SSRC == 0 {
+	if f.SSRC == 0 {
 		h.SSRC = c.ssrc
 	}
-	err := c.extend(&h, f, a)
-	if err != nil {
+	if err := u.extend(f, a); err != nil {
 		return 0, fmt.Errorf("header extension: %w", err)
 	}
 	const sealRoom = 16 // the longest authentication tag (RFC 7714 §12)
@@ -121,27 +122,33 @@ func (c *Client) marshal(f *Frame, a *answer) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("write the header: %w", err)
 	}
-	u.seq = seq + 1
+	u.seq = h.SequenceNumber + 1
+	u.twcc++
 	return n + copy(u.plain[n:], f.Payload), nil
 }
 
-func (c *Client) extend(h *rtp.Header, f *Frame, a *answer) error {
-	var errs [3]error
-	if a.mid != 0 {
-		errs[0] = h.SetExtension(a.mid, []byte(a.mids[0]))
+// extend writes the extensions' values, and lists them in the header when that is new. Called with mu held.
+func (u *uplink) extend(f *Frame, a *answer) error {
+	u.levelValue[0] = byte(-min(0, max(-127, f.LevelDBov)))
+	if f.Voice {
+		u.levelValue[0] |= 0x80
 	}
-	if a.level != 0 && c.up.level {
-		level := byte(-min(0, max(-127, f.LevelDBov)))
-		if f.Voice {
-			level |= 0x80
-		}
-		errs[1] = h.SetExtension(a.level, []byte{level})
+	binary.BigEndian.PutUint16(u.twccValue[:], u.twcc)
+	if u.extended == a {
+		return nil
 	}
-	if a.twcc != 0 {
-		errs[2] = h.SetExtension(a.twcc, binary.BigEndian.AppendUint16(nil, c.up.twcc))
-		c.up.twcc++
+	u.extended = a
+	u.header.Extension, u.header.Extensions = false, nil
+	return errors.Join(
+		u.list(a.mid, []byte(a.mids[0])), u.list(a.level, u.levelValue[:]), u.list(a.twcc, u.twccValue[:]))
+}
+
+// list lets the header carry a value that is borrowed for good, unless the answer has no id for it.
+func (u *uplink) list(id uint8, value []byte) error {
+	if id == 0 {
+		return nil
 	}
-	return errors.Join(errs[:]...)
+	return u.header.SetExtension(id, value)
 }
 
 // SendRTCP seals packets as one compound and sends it. Errors are those of Send.

@@ -26,7 +26,7 @@ import (
 // server is the smallest thing that a client can talk to: an ICE-lite responder, a DTLS server and SRTP for one
 // client. It shares no code with the client but the certificate's maker.
 type server struct {
-	t           *testing.T
+	t           testing.TB
 	conn        transport.Conn
 	certificate tls.Certificate
 	fingerprint string // for the answer
@@ -51,7 +51,7 @@ type server struct {
 	silent      bool // answers no checks
 }
 
-func serve(t *testing.T, conn transport.Conn) *server {
+func serve(t testing.TB, conn transport.Conn) *server {
 	t.Helper()
 	cert, err := NewCertificate()
 	if err != nil {
@@ -273,6 +273,14 @@ func (s *server) openRTCP(b []byte) {
 // sendRTP seals a packet and sends it to the client.
 func (s *server) sendRTP(p rtp.Packet) {
 	s.t.Helper()
+	sealed := s.seal(p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conn.WriteTo(sealed, s.client)
+}
+
+func (s *server) seal(p rtp.Packet) []byte {
+	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.Version, p.PayloadType = 2, opusPayloadType
@@ -284,7 +292,7 @@ func (s *server) sendRTP(p rtp.Packet) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.conn.WriteTo(sealed, s.client)
+	return sealed
 }
 
 func (s *server) sendRTCP(packets ...rtcp.Packet) {
