@@ -25,6 +25,7 @@ func serve(o *options, unknown []string) error {
 	if err != nil {
 		return err
 	}
+	log.Info("running", "version", engine.Version, "media", o.Media, "control", o.Control, "http", o.HTTP)
 	tell(log, "READY=1")
 	if err := e.Run(ctx); err != nil {
 		return fmt.Errorf("engine: %w", err)
