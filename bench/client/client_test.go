@@ -14,6 +14,7 @@ import (
 	"github.com/pion/dtls/v3"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+	"github.com/pion/stun"
 	"go.uber.org/goleak"
 
 	"stentor/transport"
@@ -193,6 +194,37 @@ func TestFirstAnsweringCandidateWins(t *testing.T) {
 		}
 		if took := time.Since(start); took != paceInterval {
 			t.Errorf("took %s", took)
+		}
+	})
+}
+
+func TestForgedAnswersSelectNothing(t *testing.T) {
+	play(t, Config{}, func(t *testing.T, s *scene) {
+		s.server.silent = true
+		other, err := s.net.Listen(netip.MustParseAddrPort("10.3.3.3:3"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		checks := make(chan []byte, requestCount)
+		s.net.Tap(func(c simnet.Capture) {
+			if c.From == home {
+				checks <- bytes.Clone(c.Data)
+			}
+		})
+		result := make(chan error, 1)
+		go func() { result <- s.client.Connect(t.Context(), s.server.answerTo(s.client.Offer())) }()
+		check := &stun.Message{Raw: <-checks}
+		if err := check.Decode(); err != nil {
+			t.Fatal(err)
+		}
+		reply := func(password string) []byte {
+			return stun.MustBuild(stun.BindingSuccess, stun.NewTransactionIDSetter(check.TransactionID),
+				stun.NewShortTermIntegrity(password), stun.Fingerprint).Raw
+		}
+		s.server.conn.WriteTo(reply("a guess"), home)
+		other.WriteTo(reply(s.server.password), home)
+		if err := <-result; !errors.Is(err, errNoCandidate) {
+			t.Errorf("Connect: %v", err)
 		}
 	})
 }

@@ -58,13 +58,13 @@ func (c *Client) writeOffer(ice credentials, version uint64) string {
 }
 
 func (c *Client) writeLine(b *strings.Builder, line int, ice credentials) {
-	print := c.certificate.fingerprint
+	digest := c.certificate.fingerprint
 	if c.cfg.Fingerprint != "" {
-		print = c.cfg.Fingerprint
+		digest = c.cfg.Fingerprint
 	}
 	fmt.Fprintf(b, "m=audio 9 UDP/TLS/RTP/SAVPF 111 63 9 0 8 13 110 126\nc=IN IP4 0.0.0.0\na=rtcp:9 IN IP4 0.0.0.0\n")
 	fmt.Fprintf(b, "a=ice-ufrag:%s\na=ice-pwd:%s\na=ice-options:trickle\n", ice.ufrag, ice.password)
-	fmt.Fprintf(b, "a=fingerprint:%s\na=setup:actpass\na=mid:%d\n", print, line)
+	fmt.Fprintf(b, "a=fingerprint:%s\na=setup:actpass\na=mid:%d\n", digest, line)
 	if !c.cfg.NoAudioLevel {
 		fmt.Fprintf(b, "a=extmap:%d %s\n", levelID, levelURI)
 	}

@@ -55,7 +55,7 @@ func TestStampedPacketsAreFedBack(t *testing.T) {
 		stamped(5) // 4 is lost between two feedbacks
 		time.Sleep(100 * time.Millisecond)
 		stamped(7)
-		stamped(4) // not lost after all; 6 is
+		stamped(4)    // not lost after all; 6 is
 		stamped(9000) // stamping began anew
 		time.Sleep(time.Second)
 		synctest.Wait()

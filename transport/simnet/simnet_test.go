@@ -338,8 +338,8 @@ func TestListenRefusesWhatAKernelRefuses(t *testing.T) {
 		if _, err := n.Listen(netip.MustParseAddrPort("0.0.0.0:1")); !errors.Is(err, syscall.EADDRNOTAVAIL) {
 			t.Errorf("unspecified: %v", err)
 		}
-		any := netip.AddrPortFrom(alice.Addr(), 0)
-		x, y := listen(t, n, any), listen(t, n, any)
+		free := netip.AddrPortFrom(alice.Addr(), 0)
+		x, y := listen(t, n, free), listen(t, n, free)
 		if x.LocalAddr().Port() == 0 || x.LocalAddr() == y.LocalAddr() {
 			t.Errorf("picked %s and %s", x.LocalAddr(), y.LocalAddr())
 		}
