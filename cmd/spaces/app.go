@@ -139,12 +139,12 @@ func (a *app) all() []*live {
 	return ls
 }
 
-// cards is the list of live Spaces, the fullest first.
+// cards is the list of live Spaces with somebody in them, the fullest first.
 func (a *app) cards() []cardView {
 	cards := []cardView{}
 	for _, l := range a.all() {
 		l.mu.Lock()
-		if !l.space.Ended {
+		if !l.space.Ended && len(l.space.members) > 0 {
 			cards = append(cards, l.space.card())
 		}
 		l.mu.Unlock()

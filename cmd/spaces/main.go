@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -46,7 +47,7 @@ func command() *cobra.Command {
 			if err := s.check(c.Flags().Changed("advertise")); err != nil {
 				return err
 			}
-			return serve(c.Context(), s, slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil)))
+			return serve(c.Context(), s, c.OutOrStdout(), slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil)))
 		},
 	}
 	f := c.Flags()
@@ -72,7 +73,7 @@ func (s *settings) check(advertiseChosen bool) error {
 
 // serve runs the app until ctx is done: the listener first, so that a taken port is known before anything starts, then
 // the engine, then the app. They stop the other way round.
-func serve(ctx context.Context, s settings, log *slog.Logger) error {
+func serve(ctx context.Context, s settings, out io.Writer, log *slog.Logger) error {
 	ln, err := net.Listen("tcp", s.listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w (choose another address with --listen)", s.listen, err)
@@ -87,6 +88,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger) error {
 		path = e.control
 		engineEnded, stopEngine = background(e.run)
 	}
+	fmt.Fprintf(out, "Spaces is at %s\n", s.url(ln.Addr()))
 	err = serveApp(ctx, s, ln, path, engineEnded, log)
 	return errors.Join(err, stopEngine())
 }
@@ -121,7 +123,6 @@ func serveApp(ctx context.Context, s settings, ln net.Listener, path string, eng
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.serveHTTP(srv, ln) }()
-	fmt.Printf("Spaces is at %s\n", s.url(ln.Addr()))
 
 	var err error
 	select {

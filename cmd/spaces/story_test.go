@@ -378,7 +378,12 @@ func TestStartIsStrict(t *testing.T) {
 			t.Errorf("%s: %d %v", body, status, a)
 		}
 	}
-	if _, a := s.post(`{"title":"","name":"Ada"}`); s.app.cards()[0].Title != "Ada’s Space" {
-		t.Errorf("a Space without a title: %v %+v", a, s.app.cards())
+	_, a := s.post(`{"title":"","name":"Ada"}`)
+	if len(s.app.cards()) != 0 {
+		t.Errorf("an empty Space is listed: %+v", s.app.cards())
+	}
+	ben := s.enter(a["id"], msg{"name": "Ben"})
+	if ben.Title != "Ada’s Space" || s.app.cards()[0].People != 1 {
+		t.Errorf("a Space without a title is %q, listed %+v", ben.Title, s.app.cards())
 	}
 }

@@ -361,7 +361,7 @@ class Visit {
 $('mic').addEventListener('click', () => visit?.toggleMic());
 $('ask').addEventListener('click', () => visit?.toggleHand());
 $('step-down').addEventListener('click', () => visit?.stepDown());
-$('unlock').addEventListener('click', () => visit?.unlock());
+addEventListener('click', () => { if (!$('unlock').hidden) visit?.unlock(); }); // Any click will do, the banner's button too.
 $('leave').addEventListener('click', () => visit?.act({ type: 'leave' }));
 $('end').addEventListener('click', () => $('end-dialog').showModal());
 $('end-dialog').addEventListener('close', (ev) => {

@@ -32,18 +32,19 @@ export function setText(e, text) {
 const segments = new Intl.Segmenter();
 const firstOf = (word) => segments.segment(word)[Symbol.iterator]().next().value?.segment ?? '';
 
-// initials are the first letters of the first and the last word.
+// initials are the first letters, digits or emoji of the first and the last word.
 export function initials(name) {
-  const words = name.split(' ').filter(Boolean);
+  const words = name.replace(/[^\p{L}\p{M}\p{N}\p{Extended_Pictographic}\u200d\ufe0f ]/gu, '').split(' ').filter(Boolean);
   const letters = words.length > 1 ? firstOf(words[0]) + firstOf(words.at(-1)) : firstOf(words[0] ?? '?');
   return letters.toLocaleUpperCase();
 }
 
-// hue is the colour of a name, the same on every page (FNV-1a).
+// hue is the colour of a name, the same on every page: FNV-1a, and a last mixing without which short names look alike.
 export function hue(name) {
   let h = 0x811c9dc5;
   for (const c of name) h = Math.imul(h ^ c.codePointAt(0), 0x01000193);
-  return (h >>> 0) % 360;
+  h = Math.imul(h ^ (h >>> 16), 0x45d9f3b);
+  return ((h ^ (h >>> 15)) >>> 0) % 360;
 }
 
 export function avatar(name) {
@@ -57,7 +58,7 @@ export function toast(text) {
   const t = el('p', {}, text);
   const box = $('toasts');
   box.append(t);
-  while (box.childElementCount > 3) box.firstElementChild.remove();
+  while (box.childElementCount > 2) box.firstElementChild.remove();
   setTimeout(() => t.remove(), 4000);
 }
 

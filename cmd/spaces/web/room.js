@@ -56,7 +56,7 @@ export class Room {
       if (id === this.me()) continue;
       if (!old && counted) toast(`${p.name} joined`);
       else if (old?.role === 'listener' && p.role === 'speaker') toast(`${p.name} is on stage`);
-      else if (old?.here && !p.here) toast(`${p.name} lost the connection`);
+      else if (p.role !== 'listener' && old?.here && !p.here) toast(`${p.name} lost the connection`);
     }
   }
 
@@ -90,14 +90,16 @@ export class Room {
     const face = el('span', { class: 'face' }, avatar(p.name));
     if (p.muted) face.append(el('span', { class: 'mark muted', title: 'Muted' }, icon('mic-off')));
     if (p.hand) face.append(el('span', { class: 'mark hand', title: 'Asks to speak' }, icon('hand')));
-    tile.append(face, el('span', { class: 'name' }, p.name, own ? el('span', { class: 'self' }, ' (you)') : ''));
-    tile.append(el('span', { class: 'role' }, this.#roleText(p)));
+    const self = own && p.role === 'listener' ? el('span', { class: 'self' }, ' (you)') : '';
+    tile.append(face, el('span', { class: 'name' }, p.name, self));
+    tile.append(el('span', { class: 'role' }, this.#roleText(p, own)));
     if (this.#isHost() && !own) tile.append(this.#controls(p));
     return tile;
   }
 
-  #roleText(p) {
+  #roleText(p, own) {
     const words = [ROLE_TEXT[p.role]];
+    if (own) words.push('you');
     if (p.muted) words.push('muted');
     if (p.hand) words.push('asks to speak');
     if (!p.here) words.push('connection lost');
@@ -135,17 +137,18 @@ export class Room {
     if (!shown) return;
     for (const p of hands) {
       if (this.#hands.has(p.id)) continue;
-      const row = el('li', {}, avatar(p.name), el('span', { class: 'name' }, p.name),
+      const row = el('li', {}, avatar(p.name), el('span', { class: 'name' }, p.name), el('span', { class: 'choice' },
         el('button', { type: 'button', class: 'small', 'data-testid': `decline-${p.id}`, onclick: () => this.act({ type: 'decline', member: p.id }) }, 'Not now'),
-        el('button', { type: 'button', class: 'small primary', 'data-testid': `admit-${p.id}`, onclick: () => this.act({ type: 'admit', member: p.id }) }, icon('check'), 'Let speak'));
+        el('button', { type: 'button', class: 'small primary', 'data-testid': `admit-${p.id}`, onclick: () => this.act({ type: 'admit', member: p.id }) }, icon('check'), 'Let speak')));
       this.#hands.set(p.id, row);
       $('hands').append(row);
-      toast(`${p.name} asks to speak`);
+      setText($('announce'), `${p.name} asks to speak`);
     }
   }
 
   #showCounts(state) {
     setText($('listener-count'), String(state.listener_count));
+    $('no-stage').hidden = state.stage.length > 0;
     $('no-listeners').hidden = state.listener_count > 0;
     const more = state.listener_count - state.listeners.length;
     $('more').hidden = more <= 0;
