@@ -374,6 +374,39 @@ func TestRestartKeepsKeysAndMovesThePath(t *testing.T) {
 	})
 }
 
+func TestOldCredentialsHoldUntilTheRestartIsAnswered(t *testing.T) {
+	play(t, Config{}, func(t *testing.T, s *scene) {
+		s.connect()
+		s.client.RestartOffer()
+		s.server.triggeredCheck(s.server.offer["ice-pwd"])
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if st := s.client.Stats(); st.RequestsAnswered != 1 || st.ConsentAnswered != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestLatePacketsBeyondALongGapAreNotDuplicates(t *testing.T) {
+	var h heard
+	play(t, Config{OnPacket: h.take}, func(t *testing.T, s *scene) {
+		s.connect()
+		padded := rtp.Packet{Header: rtp.Header{SSRC: lineSSRC(0), SequenceNumber: windowSize, Padding: true, PaddingSize: 5}, Payload: []byte{1, 2}}
+		for _, seq := range []uint16{0, windowSize + 500} {
+			s.server.sendRTP(rtp.Packet{Header: rtp.Header{SSRC: lineSSRC(0), SequenceNumber: seq}})
+		}
+		s.server.sendRTP(padded)
+		synctest.Wait()
+		st := s.client.Stats()
+		if st.Duplicates != 0 || st.Packets != 3 || st.Lost != windowSize+500-2 {
+			t.Errorf("%+v", st.StreamStats)
+		}
+		if last := h.packets[len(h.packets)-1]; !bytes.Equal(last.Payload, []byte{1, 2}) {
+			t.Errorf("payload %x with its padding", last.Payload)
+		}
+	})
+}
+
 func attributesOf(sdp string) map[string]string {
 	out := map[string]string{}
 	for text := range strings.SplitSeq(sdp, "\r\n") {

@@ -276,7 +276,11 @@ func TestCloseEndsTheReadUnderWay(t *testing.T) {
 		listen(t, n, alice) // the address is free again
 		n.SetLink(netip.Addr{}, netip.Addr{}, Link{Delay: time.Hour})
 		send(t, b, alice, 1)
+		start := time.Now()
 		n.Close()
+		if took := time.Since(start); took != 0 {
+			t.Errorf("the network's end waited %s for what is under way", took)
+		}
 		if _, err := b.ReadBatch(time.Time{}); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("after the network's end: %v", err)
 		}
@@ -496,5 +500,46 @@ func TestRandomTrafficIsAccountedFor(t *testing.T) {
 	c := n.Counters()
 	if c.Sent != 8000 || c.Delivered+c.Lost+c.QueueFull+c.Nobody > c.Sent+c.Duplicated || total > c.Delivered || total == 0 {
 		t.Errorf("read %d, counters %+v", total, c)
+	}
+}
+
+func TestEarlierDatagramIsNotHeldUpByALaterOne(t *testing.T) {
+	story(t, 1, func(t *testing.T, n *Network, a, b *Socket) {
+		n.SetLink(alice.Addr(), netip.Addr{}, Link{Delay: time.Hour})
+		n.SetLink(bob.Addr(), netip.Addr{}, Link{Delay: time.Second})
+		start := time.Now()
+		send(t, a, bob, 1)
+		send(t, b, alice, 2)
+		if batch, err := a.ReadBatch(time.Time{}); err != nil || len(batch) != 1 || time.Since(start) != time.Second {
+			t.Errorf("%d datagrams after %s, %v", len(batch), time.Since(start), err)
+		}
+		if batch, err := b.ReadBatch(time.Time{}); err != nil || len(batch) != 1 || time.Since(start) != time.Hour {
+			t.Errorf("%d datagrams after %s, %v", len(batch), time.Since(start), err)
+		}
+	})
+}
+
+// TestDueDatagramsComeBeforeNewOnes runs in real time, where a datagram can be due before its timer has run.
+func TestDueDatagramsComeBeforeNewOnes(t *testing.T) {
+	n := New(1)
+	defer n.Close()
+	a, b := listen(t, n, alice), listen(t, n, bob)
+	for i := uint32(0); i < 2000; i += 2 {
+		n.SetLink(alice.Addr(), bob.Addr(), Link{Delay: time.Nanosecond})
+		send(t, a, bob, i)
+		n.SetLink(alice.Addr(), bob.Addr(), Link{})
+		send(t, a, bob, i+1)
+		for want := i; want < i+2; {
+			batch, err := b.ReadBatch(time.Time{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range batch {
+				if got := binary.BigEndian.Uint32(d.Data); got != want {
+					t.Fatalf("%d came when %d was due", got, want)
+				}
+				want++
+			}
+		}
 	}
 }
