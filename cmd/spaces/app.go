@@ -66,11 +66,16 @@ func (a *app) start(ctx context.Context, title, hostName string) (id, hostToken 
 	id, hostToken = newID(), newToken()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	s := newSpace(id, hostToken, title, hostName, a.now())
 	if _, err := a.ctl.RoomOpen(ctx, roomOpen(id)); err != nil {
 		a.log.Warn("room does not open", "room", id, "error", err)
+		if reasonOf(err) == "" { // Without an answer it may have opened: it is begun as ended, so that drive closes it.
+			s.Ended = true
+			a.add(s)
+		}
 		return "", "", &denial{"media_down", explain(err)}
 	}
-	a.add(newSpace(id, hostToken, title, hostName, a.now()))
+	a.add(s)
 	return id, hostToken, nil
 }
 
@@ -97,19 +102,14 @@ func (a *app) add(s *Space) {
 	a.lives[s.ID] = l
 	a.mu.Unlock()
 	ctx, cancel := context.WithCancel(a.ctx)
-	a.wg.Add(2)
-	go func() {
-		defer a.wg.Done()
-		l.publish(ctx)
-	}()
-	go func() {
-		defer a.wg.Done()
+	a.wg.Go(func() { l.publish(ctx) })
+	a.wg.Go(func() {
 		defer cancel() // The room is closed: nobody is left to publish to.
 		l.drive(ctx)
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		delete(a.lives, s.ID)
-	}()
+	})
 }
 
 // find is the Space of that id, unless it has ended.

@@ -15,6 +15,7 @@ let refreshTimer = 0;
 function view(name) {
   for (const id of ['home', 'door', 'over', 'room']) $(id).hidden = id !== name;
   $('bar').hidden = name !== 'room';
+  $('brand').target = name === 'room' ? '_blank' : ''; // Looking at the start must not put anybody out of a Space.
   document.body.dataset.view = name;
   clearInterval(refreshTimer);
   if (name !== 'room') status('');
@@ -38,7 +39,7 @@ function go(path) {
 addEventListener('popstate', route);
 addEventListener('click', (ev) => {
   const a = ev.target.closest?.('a[data-nav]');
-  if (!a || ev.ctrlKey || ev.metaKey || ev.shiftKey || ev.button) return;
+  if (!a || a.target === '_blank' || ev.ctrlKey || ev.metaKey || ev.shiftKey || ev.button) return;
   ev.preventDefault();
   go(a.getAttribute('href'));
 });
@@ -340,7 +341,8 @@ class Visit {
     const titles = { removed: 'You are no longer in this Space', replaced: 'Open in another tab', ended: 'This Space has ended', left: 'You left the Space' };
     if (why !== 'replaced') tab.removeItem(this.sessionKey);
     if (why === 'ended') local.removeItem(`spaces.host.${this.id}`);
-    const text = words || { replaced: 'You went on in another tab or window.', left: 'See you next time.' }[why] || '';
+    const bye = this.#role === 'host' ? 'It goes on without you, and you can go back in as its host.' : 'See you next time.';
+    const text = words || { replaced: 'You went on in another tab or window.', left: bye }[why] || '';
     this.close();
     over(titles[why], text, why === 'left' || why === 'replaced' ? this.id : null);
   }
