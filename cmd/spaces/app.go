@@ -25,8 +25,9 @@ const (
 
 // app holds all the Spaces that are going on.
 type app struct {
-	ctl commander    // Immutable after newApp, as are the next two.
-	log *slog.Logger //
+	// Immutable after newApp.
+	ctl commander
+	log *slog.Logger
 	now func() time.Time
 
 	wg     sync.WaitGroup // the goroutines of the Spaces
