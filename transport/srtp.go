@@ -32,18 +32,22 @@ type Egress struct {
 	header  rtp.Header // scratch of cm
 }
 
-func newEgress(k keys) (*Egress, error) {
+func newEgress(k keys) (*Egress, error) { return NewEgress(k.profile, k.localKey, k.localSalt) }
+
+// NewEgress makes the sealing side from a master key and salt, whose sizes are the profile's (RFC 3711 §4.1.2, §8.2;
+// RFC 7714 §12). Sessions make theirs from what the handshake gave; this is for whoever has keys without one.
+func NewEgress(profile srtp.ProtectionProfile, key, salt []byte) (*Egress, error) {
 	e := new(Egress)
 	var err error
-	if e.rtcp, err = srtp.CreateContext(k.localKey, k.localSalt, k.profile); err != nil {
+	if e.rtcp, err = srtp.CreateContext(key, salt, profile); err != nil {
 		return nil, err
 	}
-	if k.profile == srtp.ProtectionProfileAeadAes128Gcm {
-		e.gcm, err = newGCMSealer(k.localKey, k.localSalt)
+	if profile == srtp.ProtectionProfileAeadAes128Gcm {
+		e.gcm, err = newGCMSealer(key, salt)
 		return e, err
 	}
 	e.scratch = make([]byte, DatagramSize)
-	e.cm, err = srtp.CreateContext(k.localKey, k.localSalt, k.profile)
+	e.cm, err = srtp.CreateContext(key, salt, profile)
 	return e, err
 }
 
