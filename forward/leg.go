@@ -21,6 +21,10 @@ const (
 // slot may use it.
 const lineIdle = opus.SampleRate / 5
 
+// lineWrapped is how far a line's last timestamp must lie ahead to be of half a turn of the 32-bit clock ago (12 h).
+// Slots that are in use differ by less than twice strayMax.
+const lineWrapped = 60 * opus.SampleRate
+
 // leg is one listener. Owned by its shard.
 type leg struct {
 	peer   *Peer // Immutable.
@@ -82,12 +86,14 @@ func header(b *[headerSize]byte, pk *Packet) {
 // not, or dropCount.
 func (l *leg) send(pk *Packet, shared *[headerSize]byte, out transport.Sender) Drop {
 	ln := l.line(pk)
+	if pk.origin == l.peer {
+		if ln != nil {
+			ln.resync = true
+		}
+		return DropOwnVoice
+	}
 	if ln == nil {
 		return DropNoLine
-	}
-	if pk.origin == l.peer {
-		ln.resync = true
-		return DropOwnVoice
 	}
 	if ln.resync {
 		ln.resync, ln.off = false, pk.seq-(ln.seq+1)
@@ -133,7 +139,7 @@ func (l *leg) line(pk *Packet) *outLine {
 		if ln.slot == int(pk.slot) {
 			return ln
 		}
-		if ln.slot < 0 || int32(pk.ts-ln.ts) > lineIdle {
+		if quiet := int32(pk.ts - ln.ts); ln.slot < 0 || quiet > lineIdle || quiet < -lineWrapped {
 			idle = ln
 		}
 	}

@@ -65,7 +65,12 @@ func (p *Peer) Set(maySpeak, muted, priority bool) {
 	rd := p.room.plane.reader
 	rd.do(func(now time.Time) {
 		p.src.maySpeak, p.src.muted, p.src.priority = maySpeak, muted, priority
-		if !maySpeak || muted {
+		switch { // also for what waits in the window: after the closing packet nothing may come
+		case !maySpeak:
+			rd.discard(&p.src, DropNotAllowed)
+			rd.endSpurt(&p.src, now)
+		case muted:
+			rd.discard(&p.src, DropMuted)
 			rd.endSpurt(&p.src, now)
 		}
 	})
@@ -86,8 +91,11 @@ func (p *Peer) Move(s *transport.Session) {
 	if p.leg == nil {
 		return // Attach will ask for the path
 	}
-	l, dest := p.leg, p.room.plane.endpoint.Dest(s.Path())
-	p.shard.do(func(time.Time) { l.dest = dest })
+	sh, l, dest := p.shard, p.leg, p.room.plane.endpoint.Dest(s.Path())
+	sh.do(func(time.Time) {
+		sh.out.Flush() // what is committed borrows the old one
+		l.dest = dest
+	})
 }
 
 // Leave takes the peer out of the data plane and returns when neither the Reader nor its shard knows it any more.
@@ -95,6 +103,7 @@ func (p *Peer) Move(s *transport.Session) {
 func (p *Peer) Leave() {
 	rd := p.room.plane.reader
 	rd.call(func(now time.Time) {
+		rd.drain(&p.src, now)
 		rd.endSpurt(&p.src, now)
 		p.src.gone = true
 		p.room.sel.forget(&p.src)

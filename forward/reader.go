@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"encoding/binary"
 	"slices"
 	"sync"
 	"time"
@@ -122,6 +123,12 @@ func (rd *Reader) RTP(s *transport.Session, packet []byte, now time.Time) {
 	if !ok {
 		return
 	}
+	rd.take(src, h, plain, now)
+}
+
+// take brings one decrypted packet to its source. plain is the whole packet, reserved in the source's arena.
+func (rd *Reader) take(src *source, h *rtp.Header, plain []byte, now time.Time) {
+	p := src.peer
 	src.heard = now
 	rd.lookAfter(src, now)
 	// Counted and extended before anything is refused: whoever is muted keeps his place in the sequence.
@@ -148,7 +155,7 @@ func (rd *Reader) RTP(s *transport.Session, packet []byte, now time.Time) {
 		rd.drain(src, now)
 	}
 	if !src.window.fits(seq) {
-		src.window.jump()
+		src.window.skip(seq)
 	}
 	rd.order(src, f, len(plain), now)
 }
@@ -163,7 +170,7 @@ func (rd *Reader) accept(src *source, h *rtp.Header, plain []byte) ([]byte, Drop
 	case h.PayloadType != src.peer.config.PayloadType:
 		return nil, DropPayloadType
 	}
-	payload := plain[h.MarshalSize():]
+	payload := plain[headerLength(plain):]
 	if h.Padding && len(payload) > 0 {
 		pad := int(payload[len(payload)-1])
 		if pad == 0 || pad > len(payload) {
@@ -175,6 +182,16 @@ func (rd *Reader) accept(src *source, h *rtp.Header, plain []byte) ([]byte, Drop
 		return nil, DropMalformed
 	}
 	return slices.Clip(payload), dropCount
+}
+
+// headerLength is where the payload of a packet begins (RFC 3550 §5.1, §5.3.1). The parsed header does not tell:
+// it has forgotten the padding that may stand between extensions (RFC 8285 §4.1.1).
+func headerLength(packet []byte) int {
+	n := 12 + 4*int(packet[0]&0x0f)
+	if packet[0]&0x10 != 0 {
+		n += 4 + 4*int(binary.BigEndian.Uint16(packet[n+2:]))
+	}
+	return n
 }
 
 // level reads the audio level of a packet.
@@ -216,6 +233,15 @@ func (rd *Reader) drain(src *source, now time.Time) {
 		}
 		rd.hear(src, &f, lost, now)
 	}
+}
+
+// discard drops all that the window holds. What is refused from now on does not come into it, so the order begins anew
+// when the peer may be heard again.
+func (rd *Reader) discard(src *source, why Drop) {
+	for range src.window.held {
+		rd.drop(src, why)
+	}
+	src.window.jump()
 }
 
 func (rd *Reader) drop(src *source, d Drop) {

@@ -39,6 +39,10 @@ type slot struct {
 // need not wait for.
 const lossMax = 100
 
+// strayMax is how far a slot's timestamps may be from the room's clock, in samples: 5 s, more than a stalled network
+// holds back.
+const strayMax = 5 * opus.SampleRate
+
 // OpenRoom makes a room with 1 to 16 slots. user is the engine's.
 func (p *Plane) OpenRoom(slots int, user any) *Room {
 	r := &Room{
@@ -131,14 +135,17 @@ func (rd *Reader) publish(src *source, slot int, f *frame, anchor bool, lost int
 	r := src.peer.room
 	st := &r.slots[slot]
 	ts := uint64(int64(f.ts) + st.offset)
-	// A peer's clock may say anything: a step back, or ahead by more than any pause, is not passed on.
-	if clock := r.clock(now); anchor || ts < st.end || ts > clock+5*opus.SampleRate {
+	// A peer's clock may say anything: a step back, or away from ours by more than any network's delay, is not
+	// passed on.
+	clock := r.clock(now)
+	if anchor || ts < st.end || ts > clock+strayMax || ts+strayMax < clock {
 		ts = max(clock, st.end)
 		st.offset = int64(ts) - int64(f.ts)
 		lost = 0
 	}
 	st.seq += 1 + uint64(min(lost, lossMax))
-	st.end = ts + uint64(f.samples)
+	// Whoever sends faster than time passes must not drag the slot away from those who speak in it next.
+	st.end = min(ts+uint64(f.samples), clock+strayMax)
 	src.last, src.end = f.payload, f.ts+uint64(f.samples)
 	r.program.publish(&Packet{
 		seq: st.seq, ts: uint32(ts), csrc: src.peer.config.AudioID, origin: src.peer, slot: uint8(slot),

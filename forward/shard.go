@@ -93,6 +93,7 @@ func (s *shard) serve() {
 		f.queued.Store(false) // before the head is read: what is published from now on queues again
 		s.forward(f)
 	}
+	clear(dirty) // a closed room must not hang on here
 	s.spare = dirty
 	if len(commands) > 0 {
 		now := time.Now()

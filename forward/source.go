@@ -70,21 +70,19 @@ const restartGap = 3000
 // take extends a packet's sequence and timestamp and counts it. restarted: it begins a new stream.
 func (r *reception) take(h *rtp.Header, now time.Time) (seq, ts uint64, restarted bool) {
 	step := int16(h.SequenceNumber - uint16(r.seq))
+	arrival := now.UnixMicro() * (opus.SampleRate / 1000) / 1000
 	if !r.started || h.SSRC != r.ssrc || step > restartGap || step < -restartGap {
 		*r = reception{ssrc: h.SSRC, started: true, seq: seqStart | uint64(h.SequenceNumber), ts: tsStart | uint64(h.Timestamp)}
-		r.base, r.received = r.seq, 1
+		r.base, r.received, r.transit = r.seq, 1, arrival-int64(r.ts)
 		return r.seq, r.ts, true
 	}
 	seq = r.seq + uint64(int64(step))
 	ts = r.ts + uint64(int64(int32(h.Timestamp-uint32(r.ts))))
 	r.seq, r.ts = max(r.seq, seq), max(r.ts, ts)
 	r.received++
-	arrival := now.UnixMicro() * opus.SampleRate / 1_000_000
 	transit := arrival - int64(ts)
-	if r.transit != 0 {
-		d := transit - r.transit
-		r.jitter += (float64(max(d, -d)) - r.jitter) / 16
-	}
+	d := transit - r.transit
+	r.jitter += (float64(max(d, -d)) - r.jitter) / 16
 	r.transit = transit
 	return seq, ts, false
 }

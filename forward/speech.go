@@ -51,7 +51,7 @@ func (s *speech) hear(level uint8, dtx bool, t thresholds, now time.Time) {
 	if s.active {
 		limit = t.hold
 	}
-	if level <= limit {
+	if !dtx && level <= limit {
 		s.active, s.voiced = true, now
 	}
 }

@@ -18,6 +18,7 @@ type frame struct {
 	payload []byte // in the source's arena
 	samples int    // duration
 	level   uint8  // RFC 6464 octet
+	came    time.Time
 }
 
 // window puts a source's packets in order. Owned by the Reader.
@@ -26,8 +27,8 @@ type window struct {
 	has     [windowSize]bool
 	held    int
 	next    uint64 // sequence number that is due
+	skipped int    // lost before next, not told yet
 	started bool
-	since   time.Time // when the oldest held frame came
 }
 
 // put takes a frame; false: it is late, or there already. Before that the caller must have popped until the frame
@@ -40,9 +41,7 @@ func (w *window) put(f frame, now time.Time) bool {
 	if f.seq < w.next || w.has[i] {
 		return false
 	}
-	if w.held == 0 {
-		w.since = now
-	}
+	f.came = now
 	w.frames[i], w.has[i] = f, true
 	w.held++
 	return true
@@ -58,22 +57,26 @@ func (w *window) pop(now time.Time, force bool) (f frame, lost int, ok bool) {
 	if w.held == 0 {
 		return frame{}, 0, false
 	}
-	i := w.next % windowSize
-	if !w.has[i] {
-		if !force && w.held < windowHeld && now.Sub(w.since) < windowWait {
-			return frame{}, 0, false
-		}
-		for !w.has[i] {
-			w.next++
-			lost++
-			i = w.next % windowSize
-		}
+	n := w.next
+	for !w.has[n%windowSize] {
+		n++
 	}
-	f, w.frames[i], w.has[i] = w.frames[i], frame{}, false
+	i := n % windowSize
+	// Fewer than windowHeld frames that wait are one, this one.
+	if n != w.next && !force && w.held < windowHeld && now.Sub(w.frames[i].came) < windowWait {
+		return frame{}, 0, false
+	}
+	f, lost = w.frames[i], int(n-w.next)+w.skipped
+	w.frames[i], w.has[i], w.skipped = frame{}, false, 0
 	w.held--
-	w.next++
-	w.since = now
+	w.next = n + 1
 	return f, lost, true
+}
+
+// skip makes an empty window wait for seq, which is too far ahead to fit: what is between is lost.
+func (w *window) skip(seq uint64) {
+	w.skipped += int(seq - w.next)
+	w.next = seq
 }
 
 // jump forgets the order so far: the next frame starts anew.

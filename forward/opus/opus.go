@@ -22,26 +22,83 @@ var frameSamples = [32]int{
 	120, 240, 480, 960, // CELT fullband
 }
 
+// frameMax is the longest frame, in octets (RFC 6716 §3.2.1, R2).
+const frameMax = 1275
+
 // Duration is the length of a packet in samples at 48 kHz. It is false for what cannot be an Opus packet: empty,
-// longer than 120 ms, or without room for the frames that its code asks for.
+// longer than 120 ms, or without room for the frames that its code asks for (RFC 6716 §3.4, R1 to R7).
 func Duration(p []byte) (samples int, ok bool) {
 	if len(p) == 0 {
 		return 0, false
 	}
-	frame := frameSamples[p[0]>>3]
+	frame, rest := frameSamples[p[0]>>3], p[1:]
 	switch p[0] & 3 {
 	case 0:
-		return frame, true
+		return frame, len(rest) <= frameMax
 	case 1: // two frames of the same size
-		return 2 * frame, len(p)%2 == 1
+		return 2 * frame, len(rest)%2 == 0 && len(rest)/2 <= frameMax
 	case 2: // two frames, the first one's size is given
-		return 2 * frame, len(p) >= 2
+		return 2 * frame, framesFit(rest, 1)
 	}
-	if len(p) < 2 {
+	if len(rest) == 0 {
 		return 0, false
 	}
-	n := int(p[1] & 0x3f)
-	return n * frame, n > 0 && n*frame <= MaxDuration
+	n, vbr, padded := int(rest[0]&0x3f), rest[0]&0x80 != 0, rest[0]&0x40 != 0
+	rest = rest[1:]
+	if n == 0 || n*frame > MaxDuration {
+		return 0, false
+	}
+	if padded {
+		if rest, ok = unpad(rest); !ok {
+			return 0, false
+		}
+	}
+	if vbr {
+		return n * frame, framesFit(rest, n-1)
+	}
+	return n * frame, len(rest)%n == 0 && len(rest)/n <= frameMax
+}
+
+// framesFit tells whether n sizes (RFC 6716 §3.2.1), the frames they announce, and one more frame that takes what
+// is left fit into p.
+func framesFit(p []byte, n int) bool {
+	sum := 0
+	for range n {
+		if len(p) == 0 {
+			return false
+		}
+		size, octets := int(p[0]), 1
+		if size >= 252 {
+			if len(p) < 2 {
+				return false
+			}
+			size, octets = size+4*int(p[1]), 2
+		}
+		sum, p = sum+size, p[octets:]
+	}
+	return sum <= len(p) && len(p)-sum <= frameMax
+}
+
+// unpad takes the padding of a code 3 packet off: its length, which stands in front, and its octets at the end
+// (RFC 6716 §3.2.5).
+func unpad(p []byte) ([]byte, bool) {
+	pad := 0
+	for {
+		if len(p) == 0 {
+			return nil, false
+		}
+		b := int(p[0])
+		p = p[1:]
+		if b < 255 {
+			pad += b
+			break
+		}
+		pad += 254
+	}
+	if pad > len(p) {
+		return nil, false
+	}
+	return p[:len(p)-pad], true
 }
 
 // IsDTX tells whether a packet says no more than that there is silence: libopus sends one or two octets then, and

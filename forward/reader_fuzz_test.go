@@ -1,0 +1,92 @@
+package forward
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+)
+
+// FuzzReader lets three hostile speakers say anything at any time, behind decryption: each 12 octets of the input are
+// one packet or one change of rights. Whatever they do, the program's promises hold.
+func FuzzReader(f *testing.F) {
+	f.Add([]byte("twelve bytes"))
+	f.Add([]byte{
+		0, 20, 0, 1, 0, 0, 0, 0, 30, 0xF8, 9, 0, 0, 20, 0, 2, 0, 0, 3, 0xC0, 30, 0xF8, 9, 0,
+		1, 20, 0, 1, 0xFF, 0xFF, 0xFF, 0, 10, 0xFB, 6, 0, 0, 20, 0, 40, 0x80, 0, 0, 0, 30, 0xF8, 9, 0,
+		0xF0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, 255, 0, 3, 0, 0, 7, 0x80, 30, 0xF8, 1, 0,
+	})
+	endpoint := newEndpoint(f) // one for all: its certificate costs more than a script
+	f.Fuzz(func(t *testing.T, script []byte) {
+		s := newStudioOn(t, endpoint, 2, 1)
+		peers := []*Peer{s.speaker(), s.speaker(), s.speaker()}
+		tl := newTimeline(t)
+		for n := 0; len(script) >= 12 && n < 400; n, script = n+1, script[12:] {
+			hostile(s, peers, script[:12])
+			got := s.published()
+			tl.follow(got)
+			holds(s, got)
+		}
+		for _, p := range peers {
+			p.Leave()
+		}
+		s.rd.runCommands(s.now)
+		s.passes(10 * tickBusy)
+		tl.follow(s.published())
+		if len(s.rd.live) != 0 || s.room.Heard(0) != nil || s.room.Heard(1) != nil {
+			t.Fatalf("all have left, and %d sources live", len(s.rd.live))
+		}
+	})
+}
+
+// hostile plays 12 octets: who and how, time, sequence, timestamp, level, three octets of payload.
+func hostile(s *studio, peers []*Peer, b []byte) {
+	p := peers[int(b[0]&0x0f)%len(peers)]
+	s.passes(time.Duration(b[1]) * time.Millisecond)
+	if b[0]&0xF0 == 0xF0 {
+		p.Set(b[2]&1 == 0, b[2]&2 != 0, b[2]&4 != 0)
+		s.rd.runCommands(s.now)
+		return
+	}
+	h := rtp.Header{
+		Version: 2, PayloadType: 111, SequenceNumber: binary.BigEndian.Uint16(b[2:]),
+		Timestamp: binary.BigEndian.Uint32(b[4:]), SSRC: uint32(b[0] >> 6), Padding: b[0]&0x20 != 0,
+	}
+	if b[0]&0x10 == 0 {
+		if err := h.SetExtension(1, b[8:9]); err != nil {
+			s.Fatal(err)
+		}
+	}
+	s.arrives(p, h, b[9:9+int(b[11])%4])
+}
+
+// holds checks what must be true of the room after every packet.
+func holds(s *studio, got []*Packet) {
+	s.Helper()
+	for _, pk := range got {
+		if d := s.ahead(pk); d > 6*time.Second || d < -8*time.Second {
+			s.Fatalf("a packet %v ahead of the room's clock", d)
+		}
+		if len(pk.payload) == 0 || pk.csrc != pk.origin.config.AudioID || int(pk.slot) >= len(s.room.slots) {
+			s.Fatalf("packet %+v", pk)
+		}
+	}
+	for i, pl := range s.room.sel.places {
+		if pl.holder == nil {
+			if s.room.Heard(i) != nil {
+				s.Fatalf("slot %d is free, and somebody is heard in it", i)
+			}
+			continue
+		}
+		if pl.holder.slot != i || !pl.holder.speech.active || s.room.Heard(i) != pl.holder.peer {
+			s.Fatalf("slot %d: %+v", i, pl)
+		}
+		if src := pl.holder; !src.maySpeak || src.muted {
+			s.Fatal("one who may not speak holds a slot")
+		}
+	}
+	if n := len(s.rd.live); n > 3 {
+		s.Fatalf("%d sources live", n)
+	}
+}
