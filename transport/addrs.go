@@ -6,6 +6,15 @@ import (
 	"net/netip"
 )
 
+// network is what package net must be asked for so that "0.0.0.0:7900" serves IPv4 alone: by itself it takes every
+// unspecified address for both families.
+func network(addr string) string {
+	if ap, err := netip.ParseAddrPort(addr); err == nil && ap.Addr().Is4() {
+		return "udp4"
+	}
+	return "udp"
+}
+
 // HostAddrs are the addresses that a socket bound to local can be reached at, best first: local itself when it
 // names an address; else the interfaces' global ones, IPv4 before IPv6, or loopback when there is none, so that a
 // laptop without a network can talk to itself.

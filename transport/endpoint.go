@@ -185,7 +185,7 @@ func (e *Endpoint) takeSTUN(d *Datagram) Drop {
 	if stunType(d.Data) != stunBindingSuccess {
 		return DropUnknownKind
 	}
-	s := e.answered(stunTransaction(d.Data), d.From)
+	s := e.answered(d.Data, d.From)
 	if s == nil {
 		return DropUnknownCheck
 	}

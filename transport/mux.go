@@ -16,8 +16,8 @@ import (
 //
 // An address is *trusted* (media is taken from it) when the agent has answered a request from it with success, which
 // it does only after checking the request's MESSAGE-INTEGRITY. It is *verified* (media may go to it, even if it was
-// another session's) when a check of ours was answered from it: a request can be captured and sent again from
-// somewhere else, the answer to a random 96-bit transaction cannot.
+// another session's) when a check of ours was answered from it by someone who knows the peer's password: a request can
+// be captured and sent again from somewhere else, even from where our check then arrives, but it cannot be answered.
 
 const (
 	// stunQueue is how many STUN packets wait for the agent. A browser sends one to each of our candidates every
@@ -90,7 +90,7 @@ func (c *agentConn) WriteTo(b []byte, a net.Addr) (int, error) {
 		c.s.trust(to)
 	case stunBindingRequest:
 		if !c.s.wantsCheck(to, stunTransaction(b)) {
-			return len(b), nil // an ICE-lite agent checks an address once, not at every request
+			return len(b), nil // an ICE-lite agent checks the path once, not at every request
 		}
 	}
 	if err := c.s.endpoint.conn.WriteTo(b, to); err != nil {
@@ -184,13 +184,15 @@ func (s *Session) trust(a netip.AddrPort) {
 	s.addrs = append(s.addrs, address{addr: a, owned: owned})
 }
 
-// wantsCheck decides whether a check of the agent goes out, and remembers it if so.
+// wantsCheck decides whether a check of the agent goes out, and remembers it if so. A verified address is checked
+// until it is the path: the agent may have missed the answer (its queue was full, or it came after 4 s), and would
+// then never nominate the pair.
 func (s *Session) wantsCheck(to netip.AddrPort, id [12]byte) bool {
 	e := s.endpoint
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	i := s.addrIndex(to)
-	if i < 0 || s.addrs[i].verified || s.closed {
+	if i < 0 || s.addrs[i].verified && to == s.Path() || s.closed {
 		return false
 	}
 	if len(s.checks) == checksMax {
@@ -203,26 +205,33 @@ func (s *Session) wantsCheck(to netip.AddrPort, id [12]byte) bool {
 }
 
 // answered takes the answer to a check: its sender is verified, and belongs to the session that had asked.
-func (e *Endpoint) answered(id [12]byte, from netip.AddrPort) *Session {
+func (e *Endpoint) answered(answer []byte, from netip.AddrPort) *Session {
+	id := stunTransaction(answer)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	c, ok := e.checks[id]
-	if !ok || c.to != from {
+	if !ok || c.to != from || !authenticSTUN(answer, c.session.remotePwd) {
 		return nil
 	}
 	delete(e.checks, id)
 	s := c.session
-	if was := e.byAddr[from]; was != nil && was != s {
-		was.addrs = slices.DeleteFunc(was.addrs, func(x address) bool { return x.addr == from })
-	}
 	s.checks = slices.DeleteFunc(s.checks, func(x [12]byte) bool { return x == id })
 	i := s.addrIndex(from)
-	if i < 0 {
+	if i < 0 { // newer addresses have displaced it
 		return nil
+	}
+	if was := e.byAddr[from]; was != nil && was != s {
+		was.addrs = slices.DeleteFunc(was.addrs, func(x address) bool { return x.addr == from })
 	}
 	s.addrs[i].verified, s.addrs[i].owned = true, true
 	e.byAddr[from] = s
 	return s
+}
+
+// authenticSTUN checks a message's MESSAGE-INTEGRITY (RFC 8489 §14.5).
+func authenticSTUN(b []byte, pwd string) bool {
+	m := &stun.Message{Raw: slices.Clone(b)} // Check writes to it
+	return m.Decode() == nil && stun.NewShortTermIntegrity(pwd).Check(m) == nil
 }
 
 // unverify lets the agent check all addresses again, as it must after a restart.

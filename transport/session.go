@@ -29,7 +29,7 @@ const (
 // kind, and must not call Session.Close. None comes after Close has returned.
 type Owner interface {
 	Secured(*Session)                 // keys are there: media can flow. Once
-	Moved(*Session, netip.AddrPort)   // ICE has chosen another path than the one at Secured
+	Moved(*Session, netip.AddrPort)   // ICE has chosen another path than its first; maybe before Secured
 	Ended(*Session, EndReason, error) // once, unless Close came first
 }
 
@@ -52,8 +52,11 @@ type Session struct {
 	cancel   context.CancelFunc
 	done     chan struct{} // closed when run has returned
 
+	agentMu sync.Mutex // lets Restart and Close take turns: gathering never ends on a closed agent
+
 	// Guarded by endpoint.mu.
 	ufrag, pwd   string // ours
+	remotePwd    string
 	addrs        []address
 	checks       [][12]byte // keys into endpoint.checks
 	stun4, stun6 *agentConn
@@ -77,7 +80,7 @@ type Session struct {
 
 // NewSession makes a session and waits for its peer: from now on STUN for it is answered. Start lets it connect.
 func (e *Endpoint) NewSession(c SessionConfig) (*Session, error) {
-	s := &Session{endpoint: e, config: c, done: make(chan struct{})}
+	s := &Session{endpoint: e, config: c, remotePwd: c.Pwd, done: make(chan struct{})}
 	s.ufrag, s.pwd = newCredentials()
 	s.dtls = newDTLSConn(s)
 	s.seen.Store(time.Now().UnixNano())
@@ -166,11 +169,11 @@ func (s *Session) run(ctx context.Context) {
 		err = s.secure(k)
 	}
 	if err != nil {
-		s.endpoint.counters.HandshakesFailed.Add(1)
 		if conn != nil {
 			_ = conn.Close()
 		}
-		if ctx.Err() == nil {
+		if ctx.Err() == nil { // else Close has broken it off
+			s.endpoint.counters.HandshakesFailed.Add(1)
 			s.config.Owner.Ended(s, EndDTLSFailed, err)
 		}
 		return
@@ -208,14 +211,18 @@ func (s *Session) secure(k keys) (err error) {
 
 // untilClosed keeps the association for its close_notify, the peer's or ours.
 func (s *Session) untilClosed(ctx context.Context, conn *dtls.Conn) {
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	goodbye := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(goodbye)
+		_ = conn.Close()
+	})
 	var b [256]byte
 	var err error
 	for err == nil { // application data has no meaning here
 		_, err = conn.Read(b[:])
 	}
-	if !stop() { // Close came first; its close_notify must be out before the agent goes
-		_ = conn.Close()
+	if !stop() { // Close came first; its close_notify must be out before the socket may go
+		<-goodbye
 		return
 	}
 	_ = conn.Close()
@@ -226,13 +233,17 @@ func (s *Session) untilClosed(ctx context.Context, conn *dtls.Conn) {
 func (s *Session) Close() {
 	s.cancel()
 	<-s.done
+	s.agentMu.Lock()
+	defer s.agentMu.Unlock()
 	_ = s.agent.GracefulClose()
 	s.endpoint.forget(s)
 }
 
 // Restart begins a new ICE generation for an offer with new credentials (RFC 8445 §9) and returns ours. Media goes
-// on along the old path until the new one is chosen; DTLS and SRTP do not notice.
+// on along the old path until the new one is chosen; DTLS and SRTP do not notice. It fails after Close.
 func (s *Session) Restart(ufrag, pwd string) (localUfrag, localPwd string, err error) {
+	s.agentMu.Lock()
+	defer s.agentMu.Unlock()
 	localUfrag, localPwd = newCredentials()
 	e := s.endpoint
 	if err := s.agent.Restart(localUfrag, localPwd); err != nil { // forgets the old user fragment through agentMux
@@ -240,7 +251,7 @@ func (s *Session) Restart(ufrag, pwd string) (localUfrag, localPwd string, err e
 	}
 	s.unverify()
 	e.mu.Lock()
-	s.ufrag, s.pwd = localUfrag, localPwd
+	s.ufrag, s.pwd, s.remotePwd = localUfrag, localPwd, pwd
 	e.byUfrag[localUfrag] = s
 	e.mu.Unlock()
 	if err := errors.Join(s.agent.SetRemoteCredentials(ufrag, pwd), s.gather()); err != nil {

@@ -50,10 +50,10 @@ type recvSlabs struct {
 	out   [BatchSize]Datagram
 }
 
-// ListenUDP opens the media socket on a host:port; an empty host serves IPv4 and IPv6.
+// ListenUDP opens the media socket on a host:port; an empty host serves IPv4 and IPv6, 0.0.0.0 IPv4 alone.
 func ListenUDP(addr string) (Conn, error) {
 	lc := net.ListenConfig{}
-	p, err := lc.ListenPacket(context.Background(), "udp", addr)
+	p, err := lc.ListenPacket(context.Background(), network(addr), addr)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +127,7 @@ func (c *udpConn) ReadBatch(deadline time.Time) ([]Datagram, error) {
 	c.got, c.gotErr = 0, 0
 	if err := c.raw.Read(c.recv); err != nil {
 		if ne, ok := err.(net.Error); ok && ne.Timeout() {
+			c.interrupted.Store(false) // an Interrupt has had its effect: it is not the next call's, too
 			return nil, nil
 		}
 		return nil, net.ErrClosed
@@ -156,17 +157,33 @@ func (c *udpConn) Interrupt() {
 }
 
 func (c *udpConn) WriteTo(b []byte, to netip.AddrPort) error {
-	_, err := c.pc.WriteToUDPAddrPort(b, to)
-	return err
+	d := c.Dest(to)
+	var errno syscall.Errno
+	err := c.raw.Write(func(fd uintptr) bool {
+		_, _, errno = unix.Syscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
+			unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&d.name)), uintptr(d.size))
+		return true // also when the buffer is full: net's own WriteTo would wait
+	})
+	if err != nil {
+		return net.ErrClosed
+	}
+	if errno != 0 {
+		return fmt.Errorf("send to %s: %w", to, errno)
+	}
+	return nil
 }
 
 func (c *udpConn) LocalAddr() netip.AddrPort { return c.local }
 func (c *udpConn) Close() error              { return c.pc.Close() }
 
-// Dest fills a sockaddr of the socket's family; IPv4 on an IPv6 socket goes in its mapped form (RFC 3493 §3.7).
+// Dest fills a sockaddr of the socket's family; IPv4 on an IPv6 socket goes in its mapped form (RFC 3493 §3.7). IPv6
+// on an IPv4 socket stays empty, which the kernel refuses.
 func (c *udpConn) Dest(to netip.AddrPort) Dest {
 	d := Dest{Addr: to}
 	if !c.v6 {
+		if !to.Addr().Unmap().Is4() {
+			return d
+		}
 		sa := (*unix.RawSockaddrInet4)(unsafe.Pointer(&d.name))
 		sa.Family = unix.AF_INET
 		sa.Addr = to.Addr().Unmap().As4()

@@ -19,9 +19,9 @@ type udpConn struct {
 	out         [1]Datagram
 }
 
-// ListenUDP opens the media socket on a host:port; an empty host serves IPv4 and IPv6.
+// ListenUDP opens the media socket on a host:port; an empty host serves IPv4 and IPv6, 0.0.0.0 IPv4 alone.
 func ListenUDP(addr string) (Conn, error) {
-	p, err := net.ListenPacket("udp", addr)
+	p, err := net.ListenPacket(network(addr), addr)
 	if err != nil {
 		return nil, err
 	}
