@@ -1,0 +1,98 @@
+//go:build linux
+
+package fanout
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// userHz is the unit of /proc/PID/stat's times: 100 a second on every Linux that Go runs on.
+const userHz = 100
+
+// cpuTime is what a process has used until one moment.
+type cpuTime struct {
+	at   time.Time
+	run  time.Duration // of all threads, by the scheduler's account: to the ns
+	stat time.Duration // user and system, by ticks of 10 ms: to cross-check
+}
+
+// cpuOf reads a process's CPU time. Softirq work that its sends caused is in it where the kernel runs it on the sender's
+// thread, as it does over loopback.
+func cpuOf(pid int) (cpuTime, error) {
+	dir := filepath.Join("/proc", strconv.Itoa(pid))
+	tasks, err := os.ReadDir(filepath.Join(dir, "task"))
+	if err != nil {
+		return cpuTime{}, fmt.Errorf("list threads: %w", err)
+	}
+	c := cpuTime{at: time.Now()}
+	for _, task := range tasks {
+		text, err := os.ReadFile(filepath.Join(dir, "task", task.Name(), "schedstat"))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // the thread has just ended
+		}
+		if err != nil {
+			return cpuTime{}, err
+		}
+		run, err := parseSchedstat(string(text))
+		if err != nil {
+			return cpuTime{}, err
+		}
+		c.run += run
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "stat"))
+	if err != nil {
+		return cpuTime{}, err
+	}
+	c.stat, err = parseStat(string(text))
+	return c, err
+}
+
+// parseSchedstat reads the time on CPU, the first of three numbers, in ns.
+func parseSchedstat(text string) (time.Duration, error) {
+	first, _, _ := strings.Cut(text, " ")
+	ns, err := strconv.ParseInt(first, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("schedstat %q: %w", text, err)
+	}
+	return time.Duration(ns), nil
+}
+
+// parseStat adds utime and stime, fields 14 and 15 of proc(5)'s stat. The second field may hold blanks and brackets.
+func parseStat(text string) (time.Duration, error) {
+	end := strings.LastIndexByte(text, ')')
+	fields := strings.Fields(text[end+1:])
+	if end < 0 || len(fields) < 13 {
+		return 0, fmt.Errorf("stat %q is too short", text)
+	}
+	utime, err1 := strconv.ParseInt(fields[11], 10, 64)
+	stime, err2 := strconv.ParseInt(fields[12], 10, 64)
+	if err := errors.Join(err1, err2); err != nil {
+		return 0, fmt.Errorf("stat %q: %w", text, err)
+	}
+	return time.Duration(utime+stime) * time.Second / userHz, nil
+}
+
+// rssOf is the resident memory of a process in KB.
+func rssOf(pid int) (float64, error) {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "smaps_rollup"))
+	if err != nil {
+		return 0, err
+	}
+	return parseRSS(string(text))
+}
+
+// parseRSS finds the line "Rss: n kB".
+func parseRSS(text string) (float64, error) {
+	for line := range strings.Lines(text) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "Rss:" {
+			return strconv.ParseFloat(f[1], 64)
+		}
+	}
+	return 0, errors.New("smaps_rollup has no Rss")
+}

@@ -1,0 +1,267 @@
+//go:build linux
+
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"stentor/bench/report"
+)
+
+// Times of a run.
+const (
+	settleTime = 2 * time.Second
+	warmupTime = time.Second
+	idleTime   = 10 * time.Second // two rounds of consent checks, which come every 5 s
+	drainTime  = 300 * time.Millisecond
+	// windows is into how many parts the steady time is cut, with the floor between them.
+	windows = 2
+)
+
+// run is one story: everybody joins, is idle, hears people talk, and goes.
+type run struct {
+	cfg    *Config
+	load   Load
+	server server
+	crowd  *crowd
+	talk   *talk
+	floor  *floor
+	f      report.Figures
+
+	// Sums over the windows.
+	cpu, stat, wall time.Duration
+	packets, bytes  uint64
+	sent, calls     float64 // by the server's metrics
+	floorUs         []float64
+}
+
+// measure runs the story once.
+func measure(ctx context.Context, cfg *Config, s server, load Load) (f report.Figures, err error) {
+	r := &run{cfg: cfg, load: load, server: s}
+	defer func() { err = errors.Join(err, r.close()) }()
+	if err := s.Start(ctx, load); err != nil {
+		return f, fmt.Errorf("start %s: %w", s.Name(), err)
+	}
+	if r.crowd, err = newCrowd(s, load); err != nil {
+		return f, err
+	}
+	for _, part := range []func(context.Context) error{r.join, r.idle, r.steady, r.account} {
+		if err := part(ctx); err != nil {
+			return f, fmt.Errorf("%s: %w", s.Name(), err)
+		}
+	}
+	return r.f, nil
+}
+
+func (r *run) close() error {
+	var errs []error
+	if r.floor != nil {
+		errs = append(errs, r.floor.stop())
+	}
+	errs = append(errs, r.server.Stop())
+	if r.crowd != nil {
+		errs = append(errs, r.crowd.close())
+	}
+	return errors.Join(errs...)
+}
+
+// join lets the speakers join, then a quarter of the listeners, then the rest, and reads memory in between.
+func (r *run) join(ctx context.Context) error {
+	s, n := r.load.Speakers, r.load.Listeners
+	quarter := max(1, n/4)
+	if err := r.crowd.join(ctx, 0, s, func(int) {}); err != nil {
+		return err
+	}
+	var rss [2]float64
+	var cpu time.Duration
+	from := 0
+	for i, to := range [2]int{quarter, n} {
+		before, err := cpuOf(r.server.PID())
+		if err != nil {
+			return err
+		}
+		err = r.crowd.join(ctx, s+from, s+to, func(done int) { r.cfg.progress("join", from+done, n) })
+		if err != nil {
+			return err
+		}
+		after, err := cpuOf(r.server.PID())
+		if err != nil {
+			return err
+		}
+		cpu += after.run - before.run
+		r.f.JoinTotalS += after.at.Sub(before.at).Seconds()
+		if err := sleep(ctx, r.cfg.scaled(settleTime)); err != nil {
+			return err
+		}
+		if rss[i], err = rssOf(r.server.PID()); err != nil {
+			return err
+		}
+		from = to
+	}
+	r.f.JoinCPUMs = us(cpu) / 1000 / float64(n)
+	r.f.RSSKB = rss[1]
+	r.f.RSSKBPerListener = report.Slope(float64(quarter), rss[0], float64(n), rss[1])
+	r.crowd.joined(&r.f)
+	r.crowd.ears.pause.Store(int64(pauseSteady))
+	return nil
+}
+
+// idle measures a room where nobody talks.
+func (r *run) idle(ctx context.Context) error {
+	before, err := cpuOf(r.server.PID())
+	if err != nil {
+		return err
+	}
+	if err := r.wait(ctx, "idle", r.cfg.scaled(idleTime)); err != nil {
+		return err
+	}
+	after, err := cpuOf(r.server.PID())
+	if err != nil {
+		return err
+	}
+	r.f.IdleUsPerListenerSecond = us(after.run-before.run) / after.at.Sub(before.at).Seconds() / float64(r.load.Listeners)
+	return nil
+}
+
+// steady measures talk and floor in turns.
+func (r *run) steady(ctx context.Context) error {
+	r.talk = newTalk(r.crowd.speech, r.crowd.talkers())
+	runtime.GC() // what joining left behind is not to be collected in the windows
+	for range windows {
+		if err := r.window(ctx); err != nil {
+			return err
+		}
+		if err := r.floorWindow(ctx); err != nil {
+			return err
+		}
+	}
+	f := &r.f
+	f.CPUUsPerPacket = us(r.cpu) / float64(max(r.packets, 1))
+	f.CPUUsPerListenerSecond = us(r.cpu) / r.wall.Seconds() / float64(r.load.Listeners)
+	f.PacketsPerSecondPerCore = float64(r.packets) / r.cpu.Seconds()
+	f.CPUCores = r.cpu.Seconds() / r.wall.Seconds()
+	f.CPUStatPercent = 100 * r.stat.Seconds() / r.cpu.Seconds()
+	f.PacketBytes = float64(r.bytes) / float64(max(r.packets, 1))
+	if r.calls > 0 {
+		f.BatchMean = r.sent / r.calls
+	}
+	if f.FloorUsPerPacket = report.Median(r.floorUs); f.FloorUsPerPacket > 0 {
+		f.RatioToFloor = f.CPUUsPerPacket / f.FloorUsPerPacket
+	}
+	return nil
+}
+
+// window measures the server while people talk.
+func (r *run) window(ctx context.Context) (err error) {
+	r.talk.start()
+	defer func() { err = errors.Join(err, r.talk.pause(), sleep(ctx, drainTime)) }()
+	if err := sleep(ctx, r.cfg.scaled(warmupTime)); err != nil {
+		return err
+	}
+	metrics, err := r.server.Metrics(ctx)
+	if err != nil {
+		return err
+	}
+	before, err := cpuOf(r.server.PID())
+	if err != nil {
+		return err
+	}
+	packets, bytes := r.crowd.ears.packets.Load(), r.crowd.ears.bytes.Load()
+	r.crowd.recording.Store(true)
+	err = r.wait(ctx, "talk", r.cfg.Duration/windows)
+	r.crowd.recording.Store(false)
+	if err != nil {
+		return err
+	}
+	after, err := cpuOf(r.server.PID())
+	if err != nil {
+		return err
+	}
+	r.packets += r.crowd.ears.packets.Load() - packets
+	r.bytes += r.crowd.ears.bytes.Load() - bytes
+	r.cpu += after.run - before.run
+	r.stat += after.stat - before.stat
+	r.wall += after.at.Sub(before.at)
+	return r.told(ctx, metrics)
+}
+
+// told takes what the server says about the window by itself.
+func (r *run) told(ctx context.Context, before map[string]float64) error {
+	after, err := r.server.Metrics(ctx)
+	if err != nil || after == nil {
+		return err
+	}
+	grown := func(name string) float64 { return sumOf(after, name) - sumOf(before, name) }
+	r.sent += grown("stentor_forward_sent_packets_total")
+	r.calls += grown("stentor_forward_send_calls_total")
+	r.f.SendDrops += grown("stentor_forward_send_drops_total")
+	r.f.ForwardDrops += grown("stentor_forward_drops_total")
+	r.f.GCCycles += grown("go_gc_duration_seconds_count")
+	r.f.GCPauseMsMax = 1000 * after[`go_gc_duration_seconds{quantile="1"}`]
+	return nil
+}
+
+// floorWindow measures the floor in the rhythm and with the sizes that the server has just had.
+func (r *run) floorWindow(ctx context.Context) error {
+	if r.cfg.FloorCommand == nil || r.packets == 0 {
+		return nil
+	}
+	if r.floor == nil {
+		load := FloorLoad{
+			Port: int(r.crowd.ears.port), First: r.load.Speakers, Destinations: r.load.Listeners,
+			BurstsPerS: float64(r.packets) / r.wall.Seconds() / float64(r.load.Listeners),
+			Size:       int(r.bytes / r.packets), Batch: floorBatch, Threads: r.cfg.FloorThreads,
+		}
+		if r.calls > 0 {
+			load.Batch = max(1, min(load.Batch, int(r.sent/r.calls+0.5)))
+		}
+		var err error
+		if r.floor, err = startFloor(r.cfg.FloorCommand, load); err != nil {
+			return err
+		}
+	}
+	r.cfg.progress("floor", 0, 1)
+	v, err := r.floor.measure(ctx, r.crowd.ears, r.cfg.scaled(warmupTime), r.cfg.Duration/windows)
+	if err != nil {
+		return err
+	}
+	r.cfg.progress("floor", 1, 1)
+	r.floorUs = append(r.floorUs, v)
+	return sleep(ctx, drainTime)
+}
+
+// floorBatch is the batch where the server does not tell its own: the largest that stentord uses.
+const floorBatch = 128
+
+// account compares what came with what was sent, over the whole run.
+func (r *run) account(context.Context) error {
+	f := &r.f
+	most := r.crowd.heard(f)
+	sent := r.talk.sent()
+	silences := r.crowd.probed(f, sent)
+	f.ExpectedPackets = float64(sent+silences) * float64(r.load.Listeners)
+	if r.load.Rendition != "live" { // how many packets the frames were put into, the luckiest listener knows best
+		f.ExpectedPackets = float64(most) * float64(r.load.Listeners)
+	}
+	f.LossPercent = max(0, 100*(1-f.DeliveredPackets/max(f.ExpectedPackets, 1)))
+	drops, err := r.crowd.ears.drops()
+	f.ReceiverDrops = float64(drops)
+	return err
+}
+
+// wait sleeps, and shows how far it is.
+func (r *run) wait(ctx context.Context, phase string, d time.Duration) error {
+	const steps = 50
+	for i := range steps {
+		r.cfg.progress(phase, i, steps)
+		if err := sleep(ctx, d/steps); err != nil {
+			return err
+		}
+	}
+	r.cfg.progress(phase, steps, steps)
+	return nil
+}

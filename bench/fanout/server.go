@@ -1,0 +1,160 @@
+//go:build linux
+
+package fanout
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A server is what is measured. Its methods are called one after the other, but for Join.
+type server interface {
+	// Name is for the table.
+	Name() string
+	// Start returns when participants can join.
+	Start(ctx context.Context, load Load) error
+	// PID is that of the process whose CPU time counts.
+	PID() int
+	// Join takes a participant's offer and returns the answer. Safe for concurrent use.
+	Join(ctx context.Context, name string, speaks bool, offer string) (answer string, err error)
+	// Metrics are those that the server tells by itself, by the names of its /metrics page; nil for none.
+	Metrics(ctx context.Context) (map[string]float64, error)
+	// Stop ends the process and waits for it. It may be called when Start has failed.
+	Stop() error
+}
+
+// Load is who takes part in a run.
+type Load struct {
+	Listeners int
+	Speakers  int // those who may speak
+	Talking   int // those of them who do, all the time
+	Rendition string
+}
+
+// slots is how many audio lines a participant offers: a room's default, or as many as talk.
+func (l Load) slots() int { return max(3, l.Talking) }
+
+// stopTimeout is how long a server has to leave politely.
+const stopTimeout = 5 * time.Second
+
+// process is a child of ours.
+type process struct {
+	cmd  *exec.Cmd
+	log  tail
+	done chan struct{} // closed when it has ended
+	err  error         // Written before done is closed.
+}
+
+// start runs a command whose output is kept for errors.
+func (p *process) start(name string, args ...string) error {
+	p.cmd = exec.Command(name, args...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	p.done = make(chan struct{})
+	if err := p.cmd.Start(); err != nil {
+		p.cmd = nil
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	return nil
+}
+
+func (p *process) PID() int { return p.cmd.Process.Pid }
+
+// Stop asks the process to leave, and ends it if it does not.
+func (p *process) Stop() error {
+	if p.cmd == nil {
+		return nil
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
+	select {
+	case <-p.done:
+	case <-time.After(stopTimeout):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+	return nil
+}
+
+// until tries something until it succeeds, the process ends, or ten seconds have passed.
+func (p *process) until(ctx context.Context, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("it has ended: %w\n%s", errors.Join(p.err, err), p.log.String())
+		case <-ctx.Done():
+			return fmt.Errorf("%w\n%s", errors.Join(ctx.Err(), err), p.log.String())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// tail keeps the last 8 KB of what a process has said.
+type tail struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+const tailSize = 8 << 10
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = append(t.b, b...)
+	if len(t.b) > 2*tailSize {
+		t.b = append(t.b[:0], t.b[len(t.b)-tailSize:]...)
+	}
+	return len(b), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(bytes.TrimSpace(t.b))
+}
+
+// freePort finds a loopback port that nobody has at the moment.
+func freePort(network string) (string, error) {
+	if network == "udp" {
+		c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+		if err != nil {
+			return "", fmt.Errorf("find a free port: %w", err)
+		}
+		return c.LocalAddr().String(), c.Close()
+	}
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// build compiles a command of this repository; module is the directory of its go.mod, below the root.
+func build(ctx context.Context, to, module, pkg string) error {
+	const hint = "run the bench inside Stentor's source, or give the binary"
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "stentor").Output()
+	if err != nil {
+		return fmt.Errorf("find the source of %s (%s): %w", pkg, hint, err)
+	}
+	dir := filepath.Join(string(bytes.TrimSpace(root)), module)
+	if out, err := exec.CommandContext(ctx, "go", "build", "-C", dir, "-o", to, pkg).CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s (%s): %w\n%s", pkg, hint, err, bytes.TrimSpace(out))
+	}
+	return nil
+}

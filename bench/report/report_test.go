@@ -1,0 +1,150 @@
+package report
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"testing"
+)
+
+func TestPercentileIsOfTheNearestRank(t *testing.T) {
+	v := []float64{1, 2, 3, 4}
+	for p, want := range map[float64]float64{0: 1, 25: 1, 50: 2, 51: 3, 99: 4, 100: 4} {
+		if got := Percentile(v, p); got != want {
+			t.Errorf("p%g is %g, not %g", p, got, want)
+		}
+	}
+	if Percentile(nil, 50) != 0 || len(Curve(nil)) != 0 {
+		t.Error("nothing has a percentile")
+	}
+	if c := Curve(v); len(c) != 101 || c[0] != 1 || c[50] != 2 || c[100] != 4 {
+		t.Errorf("%v", c)
+	}
+}
+
+func TestMedianAndSlope(t *testing.T) {
+	if Median([]float64{3, 1, 2}) != 2 || Median([]float64{4, 1, 2, 3}) != 2.5 || Median(nil) != 0 {
+		t.Error("median")
+	}
+	if Slope(125, 40_000, 500, 70_000) != 80 || Slope(1, 2, 1, 5) != 0 {
+		t.Error("slope")
+	}
+}
+
+func TestACaseIsItsMediansFieldByField(t *testing.T) {
+	c := Case{Runs: []Figures{
+		{CPUUsPerPacket: 5, LossPercent: 0, LatencyCurve: []float64{1, 9}},
+		{CPUUsPerPacket: 9, LossPercent: 2, LatencyCurve: []float64{2, 7}},
+		{CPUUsPerPacket: 6, LossPercent: 1, LatencyCurve: []float64{3, 8}},
+	}}
+	c.Summarize()
+	if c.Median.CPUUsPerPacket != 6 || c.Median.LossPercent != 1 || c.Low.CPUUsPerPacket != 5 || c.High.CPUUsPerPacket != 9 {
+		t.Errorf("%+v", c.Median)
+	}
+	if m := c.Median.LatencyCurve; len(m) != 2 || m[0] != 2 || m[1] != 8 {
+		t.Errorf("%v", m)
+	}
+}
+
+// sample is a comparison as a bench makes it.
+func sample() *Document {
+	d := &Document{Command: "stentor bench fanout", Machine: Machine{CPU: "EPYC <64>", Cores: 2, Kernel: "Linux 6.18", Go: "go1.26"}}
+	for i, server := range []string{"stentor", "pion"} {
+		for _, n := range []int{50, 500} {
+			f := Figures{
+				CPUUsPerPacket: 5 + 10*float64(i) + 50/float64(n), FloorUsPerPacket: 4.5, LatencyMsP50: 1, CPUUsPerListenerSecond: 700,
+				LatencyMsP99: 4, LatencyCurve: Curve([]float64{0.5, 1, 2, 4 + float64(i)}),
+			}
+			f.RatioToFloor = f.CPUUsPerPacket / f.FloorUsPerPacket
+			g := f
+			g.CPUUsPerPacket++
+			c := Case{Server: server, Rendition: "live", Listeners: n, Speakers: 3, Talking: 3, Runs: []Figures{f, g}}
+			c.Summarize()
+			d.Cases = append(d.Cases, c)
+		}
+	}
+	return d
+}
+
+func TestTheTableHasALineForEachCaseAndItsDoubts(t *testing.T) {
+	d := sample()
+	d.Cases[3].High.ReceiverDrops = 12
+	var b strings.Builder
+	if err := WriteTable(&b, d); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	if len(lines) != 6 {
+		t.Fatalf("%d lines:\n%s", len(lines), b.String())
+	}
+	if !strings.HasPrefix(lines[1], "stentor  50×3") || !strings.Contains(lines[1], "6.50 (6.00…7.00)") {
+		t.Errorf("%s", lines[1])
+	}
+	if want := "! pion 500×3 live: the generator's own socket dropped 12 packets; the run is void"; lines[5] != want {
+		t.Errorf("%s", lines[5])
+	}
+}
+
+func TestWhatIsNotANumberIsNotShown(t *testing.T) {
+	if round(math.NaN(), 1) != "0" || round(math.Inf(1), 1) != "0" || round(1.25, 1) != "1.2" {
+		t.Error("round")
+	}
+}
+
+// TestThePageNeedsNothingButItself reads the page as XML, which its charts are, and looks for what it must show.
+func TestThePageNeedsNothingButItself(t *testing.T) {
+	var b strings.Builder
+	if err := WritePage(&b, sample()); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	for _, forbidden := range []string{"http://", "https://", "src=", "<script", "NaN", "Inf"} {
+		if strings.Contains(text, forbidden) {
+			t.Errorf("the page has %s", forbidden)
+		}
+	}
+	for _, wanted := range []string{"EPYC &lt;64&gt;", "floor 500×3", "pion 500×3", "prefers-color-scheme: dark", "6.50 (6.00…7.00)"} {
+		if !strings.Contains(text, wanted) {
+			t.Errorf("the page has no %s", wanted)
+		}
+	}
+	if n := strings.Count(text, "<svg"); n != 4 {
+		t.Errorf("%d charts", n)
+	}
+	for _, chart := range strings.SplitAfter(text, "</svg>")[:4] {
+		d := xml.NewDecoder(strings.NewReader(chart[strings.Index(chart, "<svg"):]))
+		for {
+			if _, err := d.Token(); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatalf("%v in %s", err, chart)
+			}
+		}
+	}
+}
+
+func TestABarIsAsLongAsItsValue(t *testing.T) {
+	chart := string(bars("x", []bar{{name: "a", value: 10, kind: "s0"}, {name: "b", value: 5, kind: "s1"}}, 0))
+	full := float64(chartWidth - barLeft - barRight)
+	for _, want := range []string{fmt.Sprintf(`width="%.1f"`, full), fmt.Sprintf(`width="%.1f"`, full/2)} {
+		if !strings.Contains(chart, want) {
+			t.Errorf("no bar has %s: %s", want, chart)
+		}
+	}
+	if bars("x", []bar{{name: "nothing"}}, 0) != "" {
+		t.Error("a chart of nothing")
+	}
+}
+
+func TestTicksAreRound(t *testing.T) {
+	for top, want := range map[float64]float64{10: 2, 99: 20, 4: 1, 0.7: 0.1, 45: 10} {
+		if got := niceStep(top); math.Abs(got-want) > 1e-9 {
+			t.Errorf("up to %g in steps of %g", top, got)
+		}
+	}
+	if a := logAxis([]float64{0.5, 20}); len(a.ticks) != 6 || a.ticks[0] != 0.5 && a.ticks[0] != 1 {
+		t.Errorf("%v", a.ticks)
+	}
+}

@@ -1,0 +1,101 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+// columns are the table's, from left to right.
+var columns = []struct {
+	head string
+	cell func(*Case) string
+}{
+	{"SERVER", func(c *Case) string { return c.Server }},
+	{"LISTENERS×TALKING", func(c *Case) string { return fmt.Sprintf("%d×%d", c.Listeners, c.Talking) }},
+	{"RENDITION", func(c *Case) string { return c.Rendition }},
+	{"LOSS %", func(c *Case) string { return round(c.Median.LossPercent, 3) }},
+	{"µs/PACKET", func(c *Case) string { return spread(c, func(f *Figures) float64 { return f.CPUUsPerPacket }, 2) }},
+	{"FLOOR", func(c *Case) string { return round(c.Median.FloorUsPerPacket, 2) }},
+	{"×FLOOR", func(c *Case) string { return round(c.Median.RatioToFloor, 2) }},
+	{"µs/LISTENER·s", func(c *Case) string { return round(c.Median.CPUUsPerListenerSecond, 0) }},
+	{"PACKETS/s/CORE", func(c *Case) string { return round(c.Median.PacketsPerSecondPerCore, 0) }},
+	{"LATENCY ms p50/p99/p999", func(c *Case) string {
+		m := &c.Median
+		return round(m.LatencyMsP50, 1) + " / " + round(m.LatencyMsP99, 1) + " / " + round(m.LatencyMsP999, 1)
+	}},
+	{"JOIN ms p50/p99", func(c *Case) string { return round(c.Median.JoinMsP50, 0) + " / " + round(c.Median.JoinMsP99, 0) }},
+	{"JOIN CPU ms", func(c *Case) string { return round(c.Median.JoinCPUMs, 2) }},
+	{"ALL JOINED s", func(c *Case) string { return round(c.Median.JoinTotalS, 1) }},
+	{"RSS KB", func(c *Case) string { return round(c.Median.RSSKBPerListener, 0) }},
+	{"IDLE µs/s", func(c *Case) string { return round(c.Median.IdleUsPerListenerSecond, 0) }},
+}
+
+// WriteTable prints one line a case: medians, and in brackets the least and greatest of several runs.
+func WriteTable(w io.Writer, d *Document) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	heads := make([]string, len(columns))
+	for i, c := range columns {
+		heads[i] = c.head
+	}
+	fmt.Fprintln(t, strings.Join(heads, "\t"))
+	for i := range d.Cases {
+		cells := make([]string, len(columns))
+		for j, c := range columns {
+			cells[j] = c.cell(&d.Cases[i])
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for i := range d.Cases {
+		for _, doubt := range d.Cases[i].Doubts() {
+			c := &d.Cases[i]
+			if _, err := fmt.Fprintf(w, "! %s %d×%d %s: %s\n", c.Server, c.Listeners, c.Talking, c.Rendition, doubt); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Doubts says what a reader must know before he believes a case.
+func (c *Case) Doubts() []string {
+	var out []string
+	say := func(n float64, format string) {
+		if n > 0 {
+			out = append(out, fmt.Sprintf(format, n))
+		}
+	}
+	h := &c.High
+	say(h.ReceiverDrops, "the generator's own socket dropped %.0f packets; the run is void")
+	say(h.ProbeFailures, "probes could not read %.0f packets")
+	say(h.ProbeMissing, "probes missed %.0f frames")
+	say(h.Duplicates, "%.0f duplicates")
+	say(h.StrangePackets, "%.0f packets without a header that could be meant")
+	say(h.SendDrops, "the kernel refused %.0f packets")
+	if h.CPUStatPercent > 110 || c.Low.CPUStatPercent > 0 && c.Low.CPUStatPercent < 90 {
+		out = append(out, fmt.Sprintf("/proc/PID/stat says %.0f … %.0f %% of schedstat's CPU", c.Low.CPUStatPercent, h.CPUStatPercent))
+	}
+	return out
+}
+
+// spread is the median, with the range of several runs.
+func spread(c *Case, of func(*Figures) float64, digits int) string {
+	s := round(of(&c.Median), digits)
+	if len(c.Runs) > 1 {
+		s += " (" + round(of(&c.Low), digits) + "…" + round(of(&c.High), digits) + ")"
+	}
+	return s
+}
+
+func round(v float64, digits int) string {
+	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
+		return "0"
+	}
+	return strconv.FormatFloat(v, 'f', digits, 64)
+}

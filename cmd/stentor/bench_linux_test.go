@@ -1,0 +1,29 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+)
+
+func TestABenchThatCannotBeMeantIsRefused(t *testing.T) {
+	for _, args := range [][]string{
+		{"bench", "fanout", "--against", "livekit"}, {"bench", "fanout", "--talking", "9"}, {"bench", "fanout", "extra"},
+		{"bench", "floor", "x"},
+	} {
+		if code, _, stderr := ask("nowhere", args...); code != exitUsage {
+			t.Errorf("%v: exit %d, %s", args, code, stderr)
+		}
+	}
+}
+
+func TestProgressIsALineAPhaseWhereThereIsNoTerminal(t *testing.T) {
+	var out bytes.Buffer
+	p := newProgress(&out)
+	p.step("stentor", "join", 1, 2)
+	p.step("stentor", "join", 2, 2)
+	p.step("stentor", "talk", 0, 2)
+	p.close()
+	if out.String() != "stentor: join\nstentor: talk\n" {
+		t.Errorf("%q", out.String())
+	}
+}
