@@ -40,7 +40,7 @@ var law = []struct {
 // clockless are files and directories that take now as an argument.
 var clockless = []string{
 	"forward/selection.go", "forward/speech.go", "forward/window.go", "forward/source.go", "forward/program.go",
-	"forward/leg.go", "forward/rtcp.go", "forward/arena.go", "forward/opus", "forward/cc",
+	"forward/leg.go", "forward/rtcp.go", "forward/arena.go", "forward/pack.go", "forward/rendition.go", "forward/opus", "forward/cc",
 	"transport/demux.go", "transport/gcm.go", "transport/srtp.go", "transport/sdp",
 }
 

@@ -47,6 +47,7 @@ type Engine struct {
 	drainBy  time.Time
 	closed   bool
 	audioID  uint32 // last one given
+	load     load
 }
 
 // room is one Space in the registry. Guarded by Engine.mu.
@@ -55,7 +56,9 @@ type room struct {
 	params    control.RoomOpenParams // as given, for telling a repetition from a conflict
 	slots     int
 	maxPeers  int
-	rendition string
+	asked     string            // default_rendition, "auto" included
+	rendition forward.Rendition // what it gives listeners now
+	why       string            // reason of the last room.rendition
 	openedAt  time.Time
 	fwd       *forward.Room
 	peers     map[string]*peer
@@ -257,10 +260,12 @@ func (e *Engine) tellChanges() {
 
 // sweep ends what has been silent for too long, and a drain that is over.
 func (e *Engine) sweep(now time.Time) {
+	e.load.look(e.plane.Stats(), now)
 	for _, r := range e.rooms {
 		for _, p := range r.peers {
 			e.sweepPeer(p, now)
 		}
+		e.adapt(r)
 	}
 	if e.draining && (e.peers == 0 || !now.Before(e.drainBy)) {
 		e.endDrain()

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"stentor/engine/control"
+	"stentor/forward"
 	"stentor/transport"
 )
 
@@ -36,6 +37,10 @@ var (
 	descSendCalls  = desc("forward_send_calls_total", "System calls that sent them, by shard.", "shard")
 	descSendDrops  = desc("forward_send_drops_total", "Packets that the kernel did not take, by reason.", "reason")
 	descLegs       = desc("forward_legs", "Listeners that a shard serves.", "shard")
+	descFollowers  = desc("forward_followers", "Listeners by the rendition that they are sent.", "rendition")
+	descBusy       = desc("forward_busy_seconds_total", "Time that a shard was at work.", "shard")
+	descJoined     = desc("forward_gso_joined_packets_total", "Packets that shared a message with another one (UDP GSO).")
+	descFallback   = desc("forward_gso_fallbacks_total", "Messages that the kernel did not take joined, and that were sent apart.")
 	descFDrops     = desc("forward_drops_total", "Packets not forwarded, by reason.", "reason")
 	descRTCPBad    = desc("forward_rtcp_malformed_total", "RTCP packets that were authentic and not readable.")
 )
@@ -88,6 +93,9 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	count := func(d *prometheus.Desc, v uint64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 	}
+	counts := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
 	m.collectRegistry(gauge)
 	t := m.engine.endpoint.Counters()
 	for kind, name := range kindNames {
@@ -102,16 +110,28 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	st := m.engine.plane.Stats()
 	count(descPublished, st.Published)
 	count(descRTCPBad, st.RTCPMalformed)
-	var full, unreachable uint64
+	var full, unreachable, joined, fallback uint64
+	var followers [3]int
 	for i, s := range st.Shards {
 		shard := strconv.Itoa(i)
 		gauge(descLegs, float64(s.Legs), shard)
-		count(descSent, s.Sent.Packets.Load(), shard)
+		counts(descBusy, s.Busy.Seconds(), shard)
 		count(descSentB, s.Sent.Bytes.Load(), shard)
 		count(descSendCalls, s.Sent.Calls.Load(), shard)
+		count(descSent, s.Sent.Packets.Load(), shard)
 		full += s.Sent.BufferFull.Load()
 		unreachable += s.Sent.Unreachable.Load()
+		joined += s.Sent.Joined.Load()
+		fallback += s.Sent.Fallbacks.Load()
+		for r, n := range s.Followers {
+			followers[r] += n
+		}
 	}
+	for r, n := range followers {
+		gauge(descFollowers, float64(n), forward.Rendition(r).String())
+	}
+	count(descJoined, joined)
+	count(descFallback, fallback)
 	count(descSendDrops, full, "buffer_full")
 	count(descSendDrops, unreachable, "unreachable")
 	m.engine.plane.Drops(func(reason string, n uint64) { count(descFDrops, n, reason) })

@@ -36,7 +36,8 @@ type peer struct {
 	maySpeak bool
 	muted    bool
 	priority bool
-	speaking bool // as told last
+	speaking bool   // as told last
+	asked    string // rendition that peer.update asked for; "" or "default": the room's
 
 	restarting  chan struct{} // non-nil while a restart is under way
 	restartSDP  string        // last restart's offer
@@ -120,10 +121,10 @@ func (e *Engine) connect(p *peer) {
 		e.dismiss(p)
 	default:
 		p.joined = true
-		p.fwd.Set(p.maySpeak, p.muted, p.priority) // what peer.update has changed meanwhile
+		p.fwd.Follow(p.rendition())
 		e.events.Append(control.Event{
 			Type: control.EventPeerJoined, Room: p.room.id, Peer: p.id, AudioID: p.audioID,
-			MaySpeak: ptr(p.maySpeak), Muted: ptr(p.muted), Priority: ptr(p.priority), Rendition: defaultRendition,
+			MaySpeak: ptr(p.maySpeak), Muted: ptr(p.muted), Priority: ptr(p.priority), Rendition: p.rendition().String(),
 		})
 	}
 }
@@ -221,7 +222,10 @@ func (e *Engine) PeerUpdate(_ context.Context, u *control.PeerUpdateParams) (*co
 	if err != nil {
 		return nil, err
 	}
-	was := [3]bool{p.maySpeak, p.muted, p.priority}
+	was, wasAsked := [3]bool{p.maySpeak, p.muted, p.priority}, p.asked
+	if u.Rendition != nil {
+		p.asked = *u.Rendition
+	}
 	for _, f := range []struct {
 		to   *bool
 		from *bool
@@ -230,11 +234,12 @@ func (e *Engine) PeerUpdate(_ context.Context, u *control.PeerUpdateParams) (*co
 			*f.to = *f.from
 		}
 	}
-	if was != [3]bool{p.maySpeak, p.muted, p.priority} {
+	if was != [3]bool{p.maySpeak, p.muted, p.priority} || wasAsked != p.asked {
 		p.fwd.Set(p.maySpeak, p.muted, p.priority)
+		p.fwd.Follow(p.rendition())
 		e.events.Append(control.Event{
 			Type: control.EventPeerUpdated, Room: p.room.id, Peer: p.id,
-			MaySpeak: ptr(p.maySpeak), Muted: ptr(p.muted), Priority: ptr(p.priority), Rendition: defaultRendition,
+			MaySpeak: ptr(p.maySpeak), Muted: ptr(p.muted), Priority: ptr(p.priority), Rendition: p.rendition().String(),
 		})
 	}
 	st := p.tell()
@@ -383,7 +388,7 @@ func (e *Engine) PeerGet(_ context.Context, params *control.PeerParams) (*contro
 func (p *peer) tell() control.Peer {
 	return control.Peer{
 		Room: p.room.id, Peer: p.id, State: p.state, JoinedAt: p.joinedAt, AudioID: p.audioID, MaySpeak: p.maySpeak,
-		Muted: p.muted, Priority: p.priority, Speaking: p.speaking, Rendition: defaultRendition,
+		Muted: p.muted, Priority: p.priority, Speaking: p.speaking, Rendition: p.rendition().String(),
 	}
 }
 

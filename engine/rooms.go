@@ -8,12 +8,11 @@ import (
 	"time"
 
 	"stentor/engine/control"
+	"stentor/forward"
 )
 
-const (
-	defaultSlots     = 3      // as many as people talk at once before it is noise
-	defaultRendition = "live" // the only one so far
-)
+// defaultSlots is as many as people talk at once before it is noise.
+const defaultSlots = 3
 
 func contains(list []string, s string) bool { return slices.Contains(list, s) }
 
@@ -55,10 +54,12 @@ func (e *Engine) newRoom(p *control.RoomOpenParams) (*room, error) {
 			e.config.MaxPeersPerRoom).WithField("max_peers")
 	}
 	r := &room{
-		id: p.Room, params: *p, peers: map[string]*peer{}, openedAt: time.Now().UTC(), rendition: defaultRendition,
+		id: p.Room, params: *p, peers: map[string]*peer{}, openedAt: time.Now().UTC(),
 		slots:    cmp.Or(p.Slots, min(defaultSlots, e.config.MaxSlots)),
 		maxPeers: cmp.Or(p.MaxPeers, e.config.MaxPeersPerRoom),
 	}
+	r.asked = cmp.Or(p.DefaultRendition, control.RenditionLive)
+	r.rendition, _ = forward.ParseRendition(r.asked) // "auto" begins live
 	r.fwd = e.plane.OpenRoom(r.slots, r)
 	return r, nil
 }
@@ -135,7 +136,7 @@ func (r *room) heard() []control.Slot {
 
 func (r *room) tell() control.Room {
 	st := control.Room{
-		Room: r.id, OpenedAt: r.openedAt, Slots: r.slots, DefaultRendition: r.rendition, MaxPeers: r.maxPeers,
+		Room: r.id, OpenedAt: r.openedAt, Slots: r.slots, DefaultRendition: r.asked, Rendition: r.rendition.String(), MaxPeers: r.maxPeers,
 		Heard: r.heard(),
 	}
 	for _, p := range r.peers {

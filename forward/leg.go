@@ -33,7 +33,9 @@ type leg struct {
 	dest   transport.Dest
 	pinned bool // as many lines as slots: line i always carries slot i
 
-	lines []outLine
+	rendition Rendition // followed now
+	want      Rendition // followed from the next boundary that has both; the same: no change is due
+	lines     []outLine
 
 	packets, bytes, lost uint64
 	report               time.Time // when the next sender report is due

@@ -32,8 +32,10 @@ type Peer struct {
 	room   *Room
 
 	src   source // Owned by the Reader.
-	leg   *leg   // Owned by shard; the pointer is the control plane's.
+	leg   *leg   // Owned by shard; the pointer is the control plane's, as is rendition.
 	shard *shard
+
+	rendition Rendition
 
 	attached atomic.Pointer[leg] // while the shard has it, for the Reader
 
@@ -81,10 +83,32 @@ func (p *Peer) Attach(s *transport.Session) {
 	plane := p.room.plane
 	p.shard = plane.leastLoaded()
 	p.leg = newLeg(p, s.Egress(), plane.endpoint.Dest(s.Path()))
+	p.leg.rendition, p.leg.want = p.rendition, p.rendition
 	p.shard.load.Add(1)
-	sh, l := p.shard, p.leg
+	sh, l, rend := p.shard, p.leg, p.rendition
+	plane.reader.do(func(time.Time) { plane.reader.want(p.room, rend, 1, 0) })
 	sh.do(func(now time.Time) { sh.attach(l, now) })
 }
+
+// Follow changes the rendition that the peer is sent, at the room's next boundary: within 120 ms.
+func (p *Peer) Follow(rend Rendition) {
+	if rend == p.rendition {
+		return
+	}
+	p.rendition = rend
+	if p.leg == nil {
+		return // Attach will begin with it
+	}
+	// The Reader first: it must make the rendition before the leg can change to it.
+	sh, l, rd := p.shard, p.leg, p.room.plane.reader
+	rd.do(func(time.Time) {
+		rd.want(p.room, rend, 1, 1)
+		sh.do(func(time.Time) { sh.follow(l, rend) })
+	})
+}
+
+// Rendition is what the peer is sent, or is about to be.
+func (p *Peer) Rendition() Rendition { return p.rendition }
 
 // Move sends to another address from now on.
 func (p *Peer) Move(s *transport.Session) {

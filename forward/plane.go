@@ -3,6 +3,7 @@ package forward
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"stentor/transport"
 )
@@ -89,15 +90,21 @@ type Stats struct {
 
 // ShardStats is one shard's part.
 type ShardStats struct {
-	Legs int
-	Sent *transport.SendCounters
+	Legs      int
+	Followers [renditions]int // of the legs, by rendition
+	Busy      time.Duration   // not waiting, so far
+	Sent      *transport.SendCounters
 }
 
 // Stats reads the counters.
 func (p *Plane) Stats() Stats {
 	st := Stats{Published: p.published.Load(), RTCPMalformed: p.rtcpMalformed.Load()}
 	for _, s := range p.shards {
-		st.Shards = append(st.Shards, ShardStats{int(s.load.Load()), s.out.Counters()})
+		sh := ShardStats{Legs: int(s.load.Load()), Busy: time.Duration(s.busy.Load()), Sent: s.out.Counters()}
+		for r := range sh.Followers {
+			sh.Followers[r] = int(s.followers[r].Load())
+		}
+		st.Shards = append(st.Shards, sh)
 	}
 	return st
 }

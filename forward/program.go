@@ -2,25 +2,29 @@ package forward
 
 import "sync/atomic"
 
-// programSize is how many packets a program keeps. Three slots make 150 packets a second: 256 are 1.7 s, more than a
-// shard may ever be late and still be worth following. At some 200 octets a packet the ring pins 50 KB a room.
-const programSize = 256
+// programSize is how many packets a program keeps. Three slots make 150 live packets a second and 75 packed ones: 512
+// are 2.3 s, more than a shard may ever be late and still be worth following. At some 200 octets a packet the ring pins
+// 100 KB in a room where people have talked.
+const programSize = 512
 
-// Packet is one packet of a program. Immutable once published: shards read it while they seal, and the garbage
-// collector takes it when the last one is through.
+// Packet is one packet of a program, in one rendition; or, without a payload, a boundary. Immutable once published:
+// shards read it while they seal, and the garbage collector takes it when the last one is through.
 type Packet struct {
-	index   uint64 // place in the program
-	seq     uint64 // of the slot, without gaps but for loss on the way in
-	ts      uint32 // on the room's clock
-	csrc    uint32 // audio_id of who speaks
-	origin  *Peer  // who speaks
-	slot    uint8
-	level   uint8 // RFC 6464 octet: voice flag and level
-	marker  bool  // first of a spurt
-	payload []byte
+	index     uint64 // place in the program
+	seq       uint64 // of the slot in its rendition, without gaps but for loss on the way in
+	ts        uint32 // on the room's clock
+	csrc      uint32 // audio_id of who speaks
+	origin    *Peer  // who speaks
+	slot      uint8
+	level     uint8 // RFC 6464 octet: voice flag and level
+	marker    bool  // first of a spurt
+	rendition Rendition
+	bounds    bounds // of a boundary, else 0
+	payload   []byte
 }
 
-// Program is a room's ring of packets in the order in which they are to be heard. One goroutine publishes, any
+// Program is a room's ring of packets in the order in which they are to be heard, those of all renditions in one
+// order, so that there are places where a leg may change from one to another. One goroutine publishes, any
 // number follow; who follows too late loses packets, never memory.
 //
 // A follower loads a pointer and may keep using the packet: publishing replaces pointers and never writes to what

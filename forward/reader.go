@@ -36,8 +36,10 @@ type Reader struct {
 	// Owned by the Reader.
 	live      []*source // that send, and are looked after by tick
 	ticked    time.Time
-	published int    // since the last wake
-	touched   []bool // shards that have something to do, by number
+	published int     // since the last wake
+	touched   []bool  // shards that have something to do, by number
+	packing   []*Room // that somebody follows packed, or is about to
+	scratch   []*pack // of flushAll
 	rtcp      [transport.DatagramSize]byte
 }
 
@@ -48,16 +50,18 @@ func (rd *Reader) run() {
 		now := time.Now()
 		rd.runCommands(now)
 		wait := tickIdle
-		if len(rd.live) > 0 {
+		if len(rd.live)+len(rd.packing) > 0 {
 			wait = tickBusy
 		}
 		rd.wake()
-		if err := rd.plane.endpoint.Poll(now.Add(wait), rd); err != nil {
+		// Ticks lie on a grid: a room's boundaries are so many of them apart.
+		if err := rd.plane.endpoint.Poll(now.Truncate(wait).Add(wait), rd); err != nil {
 			break
 		}
-		if now = time.Now(); now.Sub(rd.ticked) >= tickBusy {
-			rd.ticked = now
+		if now = time.Now(); !now.Before(rd.ticked.Add(tickBusy)) {
+			rd.ticked = now.Truncate(tickBusy)
 			rd.tick(now)
+			rd.tickRooms(now)
 		}
 	}
 	rd.mu.Lock()

@@ -20,8 +20,9 @@ type Room struct {
 	program Program
 	follows []follow // one a shard
 
-	sel   selection // Owned by the Reader.
-	slots []slot
+	sel     selection // Owned by the Reader.
+	slots   []slot
+	packing packing
 
 	noted bool // stands in the plane's list of changes, guarded by its lock
 
@@ -147,10 +148,17 @@ func (rd *Reader) publish(src *source, slot int, f *frame, anchor bool, lost int
 	// Whoever sends faster than time passes must not drag the slot away from those who speak in it next.
 	st.end = min(ts+uint64(f.samples), clock+strayMax)
 	src.last, src.end = f.payload, f.ts+uint64(f.samples)
-	r.program.publish(&Packet{
+	pk := &Packet{
 		seq: st.seq, ts: uint32(ts), csrc: src.peer.config.AudioID, origin: src.peer, slot: uint8(slot),
 		level: f.level, marker: anchor, payload: f.payload,
-	})
+	}
+	rd.emit(r, pk)
+	rd.pack(r, pk, ts, f.samples, lost > 0)
+}
+
+// emit appends to the program and marks the shards that have legs to serve from it.
+func (rd *Reader) emit(r *Room, pk *Packet) {
+	r.program.publish(pk)
 	rd.published++
 	for i := range r.follows {
 		if f := &r.follows[i]; f.legs.Load() > 0 {

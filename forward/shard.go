@@ -23,11 +23,20 @@ type follow struct {
 	room  *Room // Immutable.
 	shard *shard
 
-	legs   atomic.Int32 // len(list), for the Reader
+	legs   atomic.Int32 // size, for the Reader
 	queued atomic.Bool  // stands in shard.dirty
 
-	cursor uint64 // Owned by the shard.
-	list   []*leg
+	cursor  uint64 // Owned by the shard.
+	lists   [renditions][]*leg
+	waiting []*leg // that want another rendition, each once
+}
+
+// size is how many legs there are.
+func (f *follow) size() (n int) {
+	for _, list := range f.lists {
+		n += len(list)
+	}
+	return n
 }
 
 // shard is one goroutine that owns a disjoint set of legs.
@@ -36,6 +45,9 @@ type shard struct {
 	plane *Plane
 	out   transport.Sender
 	load  atomic.Int32 // legs attached or about to be
+	busy  atomic.Int64 // nanoseconds in serve and visitLegs
+
+	followers [renditions]atomic.Int32
 
 	mu       sync.Mutex
 	commands []func(now time.Time)
@@ -51,6 +63,7 @@ type shard struct {
 	visit int // next leg to visit
 	spare []*follow
 	rtcp  [transport.DatagramSize]byte
+	burst burst
 
 	drops Drops
 }
@@ -85,6 +98,8 @@ func (s *shard) run() {
 
 // serve runs commands, forwards what is new, and flushes.
 func (s *shard) serve() {
+	since := time.Now()
+	defer func() { s.busy.Add(int64(time.Since(since))) }()
 	s.mu.Lock()
 	commands, dirty := s.commands, s.dirty
 	s.commands, s.dirty = nil, s.spare[:0]
@@ -111,27 +126,124 @@ func (s *shard) forward(f *follow) {
 		s.late(f, behind-programSize)
 		f.cursor = head - programSize
 	}
-	var shared [headerSize]byte
-	for ; f.cursor < head; f.cursor++ {
+	for f.cursor < head {
+		b := &s.burst
+		bound := f.gather(b, head)
+		if b.overtaken > 0 {
+			s.late(f, b.overtaken)
+		}
+		for rend, list := range f.lists {
+			if b.count[rend] > 0 {
+				s.send(Rendition(rend), list, b)
+			}
+		}
+		if bound != 0 {
+			s.change(f, bound)
+		}
+	}
+}
+
+// burst is what a shard sends to one listener after the other: with the listener in the outer loop its leg is in the
+// cache once, and its packets stand side by side for UDP GSO.
+type burst struct {
+	packets   [burstMax]*Packet
+	headers   [burstMax][headerSize]byte
+	n         int
+	count     [renditions]int
+	overtaken uint64
+}
+
+// burstMax is how many packets are taken at once: what three slots bring in one tick, in all renditions.
+const burstMax = 12
+
+// gather takes packets from the program up to the head, or up to a boundary, which it returns.
+func (f *follow) gather(b *burst, head uint64) (bound bounds) {
+	b.n, b.count, b.overtaken = 0, [renditions]int{}, 0
+	for f.cursor < head && b.n < burstMax {
 		pk := f.room.program.at(f.cursor)
+		f.cursor++
 		if pk == nil { // overtaken just now
-			s.late(f, 1)
+			b.overtaken++
 			continue
 		}
-		header(&shared, pk)
-		for _, l := range f.list {
-			if d := l.send(pk, &shared, s.out); d != dropCount {
-				s.drops[d].Add(1)
+		if pk.bounds != 0 {
+			return pk.bounds
+		}
+		if len(f.lists[pk.rendition]) == 0 {
+			continue
+		}
+		b.packets[b.n] = pk
+		header(&b.headers[b.n], pk)
+		b.count[pk.rendition]++
+		b.n++
+	}
+	return 0
+}
+
+// send sends a burst's packets of one rendition to the legs that follow it.
+func (s *shard) send(rend Rendition, list []*leg, b *burst) {
+	for _, l := range list {
+		for i := range b.n {
+			if pk := b.packets[i]; pk.rendition == rend {
+				if d := l.send(pk, &b.headers[i], s.out); d != dropCount {
+					s.drops[d].Add(1)
+				}
 			}
 		}
 	}
 }
 
-// late counts packets that the program has overtaken, for every leg.
+// follow makes a leg wait for a boundary where it may change to another rendition.
+func (s *shard) follow(l *leg, rend Rendition) {
+	if l.gone {
+		s.counted(l.peer.room, rend, -1, -1) // Follow has counted it
+		return
+	}
+	f := &l.peer.room.follows[s.id]
+	if l.want != l.rendition { // it still waits for another one
+		s.counted(l.peer.room, l.want, -1, -1)
+	} else if rend != l.rendition {
+		f.waiting = append(f.waiting, l)
+	}
+	l.want = rend
+	if rend == l.rendition { // back before anything has changed
+		f.waiting = remove(f.waiting, l)
+		s.counted(l.peer.room, rend, -1, -1)
+	}
+}
+
+// change moves the legs that wait and may change here.
+func (s *shard) change(f *follow, b bounds) {
+	f.waiting = slices.DeleteFunc(f.waiting, func(l *leg) bool {
+		if !b.has(l.rendition) || !b.has(l.want) {
+			return false
+		}
+		f.lists[l.rendition] = remove(f.lists[l.rendition], l)
+		f.lists[l.want] = append(f.lists[l.want], l)
+		s.followers[l.rendition].Add(-1)
+		s.followers[l.want].Add(1)
+		s.counted(f.room, l.rendition, -1, -1)
+		l.rendition = l.want
+		for i := range l.lines {
+			l.lines[i].resync = true
+		}
+		return true
+	})
+}
+
+// counted tells the Reader that legs have left a rendition, or wait no longer.
+func (s *shard) counted(r *Room, rend Rendition, legs, switching int) {
+	rd := s.plane.reader
+	rd.do(func(time.Time) { rd.want(r, rend, legs, switching) })
+}
+
+// late counts packets that the program has overtaken, for every leg: their rendition is not known any more.
 func (s *shard) late(f *follow, n uint64) {
-	s.drops[DropShardLate].Add(n * uint64(len(f.list)))
-	for _, l := range f.list {
-		l.lost += n
+	s.drops[DropShardLate].Add(n * uint64(f.size()))
+	for _, list := range f.lists {
+		for _, l := range list {
+			l.lost += n
+		}
 	}
 }
 
@@ -174,11 +286,12 @@ func (s *shard) call(f func(now time.Time)) {
 
 func (s *shard) attach(l *leg, now time.Time) {
 	f := &l.peer.room.follows[s.id]
-	if len(f.list) == 0 {
+	if f.size() == 0 {
 		f.cursor = f.room.program.head.Load()
 	}
-	f.list = append(f.list, l)
-	f.legs.Store(int32(len(f.list)))
+	f.lists[l.rendition] = append(f.lists[l.rendition], l)
+	s.followers[l.rendition].Add(1)
+	f.legs.Store(int32(f.size()))
 	l.report = now.Add(srEvery)
 	s.legs = append(s.legs, l)
 	l.peer.attached.Store(l)
@@ -191,8 +304,14 @@ func (s *shard) detach(l *leg, now time.Time) {
 	s.out.Flush() // the leg's Dest is borrowed until here
 	l.gone = true
 	f := &l.peer.room.follows[s.id]
-	f.list = remove(f.list, l)
-	f.legs.Store(int32(len(f.list)))
+	f.lists[l.rendition] = remove(f.lists[l.rendition], l)
+	s.followers[l.rendition].Add(-1)
+	f.legs.Store(int32(f.size()))
+	s.counted(l.peer.room, l.rendition, -1, 0)
+	if l.want != l.rendition {
+		f.waiting = remove(f.waiting, l)
+		s.counted(l.peer.room, l.want, -1, -1)
+	}
 	s.legs = remove(s.legs, l)
 }
 

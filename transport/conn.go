@@ -51,7 +51,8 @@ type Sender interface {
 	// Reserve returns the next free slot, DatagramSize octets long. Not committing it is allowed.
 	Reserve() []byte
 	// Commit queues the first n octets of the reserved slot for to, which stays borrowed until Flush.
-	// A full batch is flushed.
+	// A full batch is flushed. Slots that are committed one after the other for the same Dest go as one message
+	// (UDP GSO) where the kernel can, if all but the last are of one size and the last is not longer.
 	Commit(n int, to *Dest)
 	// Flush sends what is committed. What the kernel does not take is dropped and counted, never retried:
 	// audio that is late is worth nothing.
@@ -68,6 +69,8 @@ type SendCounters struct {
 	Calls       atomic.Uint64 // system calls
 	BufferFull  atomic.Uint64 // dropped: the socket's buffer stayed full
 	Unreachable atomic.Uint64 // dropped: no route, refused, not permitted
+	Joined      atomic.Uint64 // of Packets, those that shared a message with another one (UDP GSO)
+	Fallbacks   atomic.Uint64 // joined messages that the kernel refused, and that were sent apart
 }
 
 // A Dest is an address in the form that a Sender's Conn needs. It is made once per path, by Conn.Dest.

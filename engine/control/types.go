@@ -66,7 +66,7 @@ type DrainParams struct {
 type RoomOpenParams struct {
 	Room             string `json:"room"`
 	Slots            int    `json:"slots,omitempty"`             // 1 … Limits.Slots; 0 means the default 3
-	DefaultRendition string `json:"default_rendition,omitempty"` // "live" (the default); more come with packing
+	DefaultRendition string `json:"default_rendition,omitempty"` // for listeners: "live" (the default), "packed60", "packed120", "auto"
 	MaxPeers         int    `json:"max_peers,omitempty"`         // 0 means Limits.PeersPerRoom
 }
 
@@ -87,7 +87,8 @@ type Room struct {
 	Room             string    `json:"room"`
 	OpenedAt         time.Time `json:"opened_at"`
 	Slots            int       `json:"slots"`
-	DefaultRendition string    `json:"default_rendition"`
+	DefaultRendition string    `json:"default_rendition"` // as asked
+	Rendition        string    `json:"rendition"`         // what listeners get by it now; differs from it for "auto"
 	MaxPeers         int       `json:"max_peers"`
 	Peers            int       `json:"peers"`
 	Speakers         int       `json:"speakers"` // peers that may speak
@@ -122,7 +123,7 @@ type PeerUpdateParams struct {
 	MaySpeak  *bool   `json:"may_speak,omitempty"`
 	Muted     *bool   `json:"muted,omitempty"`
 	Priority  *bool   `json:"priority,omitempty"`
-	Rendition *string `json:"rendition,omitempty"` // "live"
+	Rendition *string `json:"rendition,omitempty"` // "live", "packed60", "packed120", or "default": what the room gives
 }
 
 // PeerRestartParams carry an ICE-restart offer (RFC 8445 §9).
@@ -236,6 +237,7 @@ const (
 	EventPeerSpeaking     = "peer.speaking"
 	EventPeerLeft         = "peer.left"
 	EventSlotsChanged     = "slots.changed"
+	EventRoomRendition    = "room.rendition"
 	EventEngineDraining   = "engine.draining"
 )
 
@@ -248,6 +250,21 @@ const (
 	LeftConnectTimeout = "connect_timeout" // never connected
 	LeftDTLSFailed     = "dtls_failed"     // handshake failed, wrong fingerprint included
 	LeftShutdown       = "shutdown"        // the daemon stops
+)
+
+// Reasons of room.rendition: why an "auto" room packs for its listeners, or does so no more.
+const (
+	RenditionByListeners = "listeners" // many, or few again
+	RenditionByLoad      = "load"      // the daemon is busy, or is no more
+)
+
+// Renditions that room.open and peer.update name.
+const (
+	RenditionLive      = "live"
+	RenditionPacked60  = "packed60"
+	RenditionPacked120 = "packed120"
+	RenditionAuto      = "auto"    // room.open only
+	RenditionDefault   = "default" // peer.update only
 )
 
 // Event is one numbered thing that happened. Fields that do not belong to its type are left out.
@@ -264,9 +281,9 @@ type Event struct {
 	MaySpeak  *bool   `json:"may_speak,omitempty"`  // peer.joined, peer.updated
 	Muted     *bool   `json:"muted,omitempty"`      // peer.joined, peer.updated
 	Priority  *bool   `json:"priority,omitempty"`   // peer.joined, peer.updated
-	Rendition string  `json:"rendition,omitempty"`  // peer.joined, peer.updated
+	Rendition string  `json:"rendition,omitempty"`  // peer.joined, peer.updated, room.rendition
 	Speaking  *bool   `json:"speaking,omitempty"`   // peer.speaking
 	Heard     []Slot  `json:"heard,omitempty"`      // slots.changed: one entry a slot
-	Reason    string  `json:"reason,omitempty"`     // peer.left, room.closed
+	Reason    string  `json:"reason,omitempty"`     // peer.left, room.closed, room.rendition
 	DeadlineS float64 `json:"deadline_s,omitempty"` // engine.draining
 }

@@ -15,8 +15,11 @@ var idPattern = regexp.MustCompile(`^[A-Za-z0-9._:@+=-]{1,128}$`)
 
 const idHint = "1 to 128 of A-Z a-z 0-9 . _ : @ + = -"
 
-// renditions that can be asked for.
-var renditions = []string{"live"}
+// Renditions that room.open and peer.update take.
+var (
+	roomRenditions = []string{RenditionLive, RenditionPacked60, RenditionPacked120, RenditionAuto}
+	peerRenditions = []string{RenditionLive, RenditionPacked60, RenditionPacked120, RenditionDefault}
+)
 
 // deadlineMaxS is the longest deadline of engine.drain: a day.
 const deadlineMaxS = 86400
@@ -38,7 +41,7 @@ func checkSDP(sdp string) error {
 	return nil
 }
 
-func checkRendition(field, name string) error {
+func checkRendition(field, name string, renditions []string) error {
 	for _, r := range renditions {
 		if name == r {
 			return nil
@@ -78,7 +81,7 @@ func (p *RoomOpenParams) Validate() error {
 		return invalidParams("max_peers", "max_peers: %d is negative", p.MaxPeers)
 	}
 	if p.DefaultRendition != "" {
-		return checkRendition("default_rendition", p.DefaultRendition)
+		return checkRendition("default_rendition", p.DefaultRendition, roomRenditions)
 	}
 	return nil
 }
@@ -96,7 +99,7 @@ func (p *PeerUpdateParams) Validate() error {
 	if err := first(checkID("room", p.Room), checkID("peer", p.Peer)); err != nil || p.Rendition == nil {
 		return err
 	}
-	return checkRendition("rendition", *p.Rendition)
+	return checkRendition("rendition", *p.Rendition, peerRenditions)
 }
 
 // Validate checks the names and that there is an offer.

@@ -1,0 +1,176 @@
+package forward
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"stentor/forward/opus"
+)
+
+// This file makes the packed renditions, once per room. A slot's frames are collected and published as one packet at
+// the room's next boundary. Earlier goes what must not be merged: what another speaker, a pause, a loss or a change of
+// configuration stands behind, and a sign of silence, which is one only when it is alone.
+
+// pack collects one slot's frames for one packed rendition. Owned by the Reader.
+type pack struct {
+	merger opus.Merger
+	seq    uint64  // last published
+	ts     uint64  // of the first frame, on the room's clock
+	end    uint64  // of the last frame
+	first  *Packet // that the first frames came from
+	level  uint8   // of the loudest
+	lost   bool    // frames are missing before the first one
+}
+
+// packing is a room's packed renditions. Owned by the Reader.
+type packing struct {
+	wanted    [renditions]int // legs that follow, or are about to
+	switching int             // legs that wait for a boundary
+	phase     int64           // of the room's boundaries, in ticks
+	bound     int64           // number of the last boundary
+	packs     [renditions][]pack
+	arena     arena
+	listed    bool // stands in Reader.packing
+}
+
+func (p *packing) active() bool { return p.wanted[Packed60]+p.wanted[Packed120]+p.switching > 0 }
+
+// want counts legs in and out of a rendition, and those that wait for a boundary.
+func (rd *Reader) want(r *Room, rend Rendition, legs, switching int) {
+	p := &r.packing
+	p.wanted[rend] += legs
+	p.switching += switching
+	if rend != Live {
+		switch {
+		case p.wanted[rend] == 0:
+			p.packs[rend] = nil
+		case p.packs[rend] == nil:
+			p.packs[rend] = make([]pack, len(r.slots))
+			for i := range p.packs[rend] {
+				p.packs[rend][i].merger.SizeMax = packMax
+			}
+		}
+	}
+	if p.active() && !p.listed {
+		p.listed, p.phase = true, rand.Int64N(packPhases)
+		rd.packing = append(rd.packing, r)
+	}
+}
+
+// number is that of the boundary before now.
+func (p *packing) number(now time.Time) int64 {
+	return (now.UnixMilli()/tickBusy.Milliseconds() - p.phase) / packPhases
+}
+
+// pack adds a packet that has just been published to the packed renditions that somebody follows.
+func (rd *Reader) pack(r *Room, pk *Packet, ts uint64, samples int, lost bool) {
+	for rend := Packed60; rend < renditions; rend++ {
+		if packs := r.packing.packs[rend]; packs != nil {
+			rd.packInto(r, rend, &packs[pk.slot], pk, ts, samples, lost)
+		}
+	}
+}
+
+func (rd *Reader) packInto(r *Room, rend Rendition, p *pack, pk *Packet, ts uint64, samples int, lost bool) {
+	if !p.merger.Empty() && (pk.origin != p.first.origin || pk.marker || lost || ts != p.end) {
+		rd.flushPack(r, rend, p, 0)
+	}
+	if opus.IsDTX(pk.payload) {
+		rd.flushPack(r, rend, p, 0)
+		rd.alone(r, rend, p, pk)
+		return
+	}
+	if !p.merger.Add(pk.payload) {
+		rd.flushPack(r, rend, p, 0)
+		if !p.merger.Add(pk.payload) { // longer than packMax by itself
+			rd.alone(r, rend, p, pk)
+			return
+		}
+	}
+	if p.first == nil {
+		p.first, p.ts, p.level, p.lost = pk, ts, pk.level, lost
+	}
+	p.level = louder(p.level, pk.level)
+	p.end = ts + uint64(samples)
+}
+
+// louder is the RFC 6464 octet of the louder of two packets, with a voice flag if either has it.
+func louder(a, b uint8) uint8 { return min(a&0x7f, b&0x7f) | (a|b)&0x80 }
+
+// alone publishes a packet as it is in a packed rendition.
+func (rd *Reader) alone(r *Room, rend Rendition, p *pack, pk *Packet) {
+	p.seq++
+	same := *pk
+	same.rendition, same.seq = rend, p.seq
+	rd.emit(r, &same)
+}
+
+// flushPack publishes what a pack holds, padded to size octets if that is more than it has.
+func (rd *Reader) flushPack(r *Room, rend Rendition, p *pack, size int) {
+	if p.merger.Empty() {
+		return
+	}
+	size = max(size, p.merger.Size())
+	payload, _ := p.merger.AppendPadded(r.packing.arena.reserve(size), size)
+	r.packing.arena.keep(len(payload))
+	p.seq++
+	if p.lost { // one packet that did not come, however many frames it would have had
+		p.seq++
+	}
+	rd.emit(r, &Packet{
+		rendition: rend, seq: p.seq, ts: uint32(p.ts), csrc: p.first.csrc, origin: p.first.origin, slot: p.first.slot,
+		level: p.level, marker: p.first.marker, payload: slices.Clip(payload),
+	})
+	p.merger.Reset()
+	p.first = nil
+}
+
+// flushAll publishes all packs of a rendition, the largest first, padded to one size where padMax allows: a listener's
+// packets are then of one size but for the last one, which may be shorter, and UDP GSO joins them.
+func (rd *Reader) flushAll(r *Room, rend Rendition) {
+	order := rd.scratch[:0]
+	for i := range r.packing.packs[rend] {
+		if p := &r.packing.packs[rend][i]; !p.merger.Empty() {
+			order = append(order, p)
+		}
+	}
+	rd.scratch = order
+	slices.SortStableFunc(order, func(a, b *pack) int { return cmp.Compare(b.merger.Size(), a.merger.Size()) })
+	size := 0
+	for i, p := range order {
+		own := p.merger.Size()
+		if size-own > padMax || i == 0 || i == len(order)-1 {
+			size = own
+		}
+		rd.flushPack(r, rend, p, size)
+	}
+	clear(order)
+}
+
+// boundary publishes what was packed, and, if legs wait for it, the place where they may change.
+func (rd *Reader) boundary(r *Room, both bool) {
+	b := bounds(1<<Live | 1<<Packed60)
+	rd.flushAll(r, Packed60)
+	if both {
+		b |= 1 << Packed120
+		rd.flushAll(r, Packed120)
+	}
+	if r.packing.switching > 0 {
+		rd.emit(r, &Packet{bounds: b})
+	}
+}
+
+// tickRooms gives the rooms that pack their boundaries.
+func (rd *Reader) tickRooms(now time.Time) {
+	rd.packing = slices.DeleteFunc(rd.packing, func(r *Room) bool {
+		p := &r.packing
+		if n := p.number(now); n != p.bound {
+			p.bound = n
+			rd.boundary(r, n%2 == 0)
+		}
+		p.listed = p.active()
+		return !p.listed
+	})
+}
