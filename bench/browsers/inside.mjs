@@ -1,0 +1,173 @@
+// What runs inside each participant's page, before the page's own scripts: a tone in place of the microphone, and ears
+// that tell what the page plays. The functions are sent to the browser as text and see nothing of this file.
+
+// install is called with the participant's tone in Hz.
+export function install(tone) {
+  let context = null;
+  const audio = () => (context ??= new AudioContext({ sampleRate: 48000 }));
+
+  // The tone swings a little, as voices do: an encoder may take what is quite steady for a noise in the background,
+  // and leave it out. The swing's sidebands at 3 Hz fall into the tone's own bins.
+  const microphone = async () => {
+    const c = audio();
+    await c.resume();
+    const [sine, swing] = [new OscillatorNode(c, { frequency: tone }), new OscillatorNode(c, { frequency: 3 })];
+    const [level, depth] = [new GainNode(c, { gain: 0.25 }), new GainNode(c, { gain: 0.08 })];
+    const out = new MediaStreamAudioDestinationNode(c, { channelCount: 1 });
+    swing.connect(depth).connect(level.gain);
+    sine.connect(level).connect(out);
+    sine.start();
+    swing.start();
+    return out.stream;
+  };
+  if (navigator.mediaDevices) navigator.mediaDevices.getUserMedia = microphone;
+
+  // Each audio element of the page that plays gets an analyser of its own, and all go into one for the whole.
+  const FFT = 8192; // bins of 5.9 Hz, a look back of 171 ms
+  const SILENCE = -200; // dB, stands for nothing at all
+  const lines = new Map(); // MediaStream -> {source, analyser}
+  let whole = null;
+
+  const analyser = () => new AnalyserNode(audio(), { fftSize: FFT, smoothingTimeConstant: 0, minDecibels: -150 });
+  const playing = () => [...document.querySelectorAll('audio')]
+    .filter((a) => a.srcObject?.active && !a.paused && !a.muted && a.volume > 0).map((a) => a.srcObject);
+
+  const attach = () => {
+    if (!whole) {
+      whole = analyser();
+      whole.connect(new GainNode(audio(), { gain: 0 })).connect(audio().destination); // keeps the graph running
+    }
+    const now = new Set(playing());
+    for (const [stream, { source }] of lines) {
+      if (now.has(stream)) continue;
+      source.disconnect();
+      lines.delete(stream);
+    }
+    for (const stream of now) {
+      if (lines.has(stream)) continue;
+      const line = { source: audio().createMediaStreamSource(stream), analyser: analyser() };
+      line.source.connect(line.analyser);
+      line.source.connect(whole);
+      lines.set(stream, line);
+    }
+  };
+
+  // level is a tone's strength in dB of full scale, and how far it stands out from what is 60 to 250 Hz beside it.
+  const level = (node, hz) => {
+    const bins = new Float32Array(node.frequencyBinCount);
+    node.getFloatFrequencyData(bins);
+    const at = (f) => Math.round(f / (audio().sampleRate / FFT));
+    const [mid, near, far] = [at(hz), at(60), at(250)];
+    const db = Math.max(SILENCE, ...bins.slice(mid - 2, mid + 3));
+    const beside = [...bins.slice(mid - far, mid - near), ...bins.slice(mid + near, mid + far)].sort((a, b) => a - b);
+    const over = db - Math.max(SILENCE, beside[beside.length >> 1]);
+    return { db, over, tone: over > 20 ? db : SILENCE }; // what stands out less is noise: a bin's swings by some 10 dB
+  };
+  const tick = () => new Promise((done) => setTimeout(done, 20));
+  const present = ({ db, over }) => db > -45 && over > 25;
+
+  window.ears = {
+    context: () => audio().state,
+
+    // open begins to listen.
+    async open() {
+      await audio().resume();
+      attach();
+      return audio().state;
+    },
+
+    // first waits until a tone is there, and gives the time of day in ms; null after limit ms.
+    async first(hz, limit) {
+      const end = performance.now() + limit;
+      for (attach(); performance.now() < end; await tick(), attach()) {
+        if (present(level(whole, hz))) return performance.timeOrigin + performance.now();
+      }
+      return null;
+    },
+
+    // gone waits until a tone is below limitDb, and stays there for half a second; it gives the time of day in ms
+    // since when it is, null after limit ms.
+    async gone(hz, limitDb, limit) {
+      const end = performance.now() + limit;
+      let since = null;
+      for (attach(); performance.now() < end; await tick(), attach()) {
+        const now = performance.now();
+        since = level(whole, hz).tone < limitDb ? since ?? now : null;
+        if (since !== null && now - since >= 500) return performance.timeOrigin + since;
+      }
+      return null;
+    },
+
+    // listen measures tones for a while: the loudest and the median level of each in dB, how far it stands out, and the
+    // loudest while it stood out.
+    async listen(tones, ms) {
+      const seen = tones.map(() => []);
+      const end = performance.now() + ms;
+      for (attach(); performance.now() < end; await tick(), attach()) {
+        tones.forEach((hz, i) => seen[i].push(level(whole, hz)));
+      }
+      const median = (xs) => xs.sort((a, b) => a - b)[xs.length >> 1];
+      return seen.map((s) => ({
+        max: Math.max(...s.map((x) => x.db)), tone: Math.max(...s.map((x) => x.tone)),
+        median: median(s.map((x) => x.db)), over: median(s.map((x) => x.over)),
+      }));
+    },
+
+    // voices tells of each receiver whose packets come (by the CSRC, as long as its timestamp moves) and which of the
+    // tones are on that very line.
+    async voices(tones, ms) {
+      attach();
+      const before = new Map();
+      const now = new Map();
+      const look = (into) => window.spaces.receivers.forEach((r, i) => {
+        for (const { source, timestamp } of r.getContributingSources()) into.set(`${i}/${source}`, timestamp);
+      });
+      look(before);
+      const end = performance.now() + ms;
+      while (performance.now() < end) await tick();
+      look(now);
+      const found = [];
+      for (const [key, timestamp] of now) {
+        if (before.get(key) === timestamp) continue;
+        const [i, audioId] = key.split('/').map(Number);
+        const track = window.spaces.receivers[i].track;
+        const line = [...lines].find(([stream]) => stream.getTracks().includes(track))?.[1];
+        found.push({ line: i, audioId, tones: tones.filter((hz) => line && present(level(line.analyser, hz))) });
+      }
+      return found;
+    },
+
+    // received sums up inbound-rtp statistics.
+    async received() {
+      const sum = { packets: 0, lost: 0, discarded: 0, samples: 0, concealed: 0, silent: 0, delay: 0, emitted: 0 };
+      for (const s of (await window.spaces.pc.getStats()).values()) {
+        if (s.type !== 'inbound-rtp') continue;
+        sum.packets += s.packetsReceived ?? 0;
+        sum.lost += s.packetsLost ?? 0;
+        sum.discarded += s.packetsDiscarded ?? 0;
+        sum.samples += s.totalSamplesReceived ?? 0;
+        sum.concealed += s.concealedSamples ?? 0;
+        sum.silent += s.silentConcealedSamples ?? 0;
+        sum.delay += s.jitterBufferDelay ?? 0;
+        sum.emitted += s.jitterBufferEmittedCount ?? 0;
+      }
+      return sum;
+    },
+
+    // exchange is what would change with another offer.
+    exchange() {
+      const { pc, offers, negotiationNeeded } = window.spaces;
+      return {
+        offers, negotiationNeeded, state: pc.signalingState, local: pc.localDescription.sdp.match(/^o=.*$/m)[0],
+        remote: pc.remoteDescription.sdp.match(/^o=.*$/m)[0],
+      };
+    },
+  };
+
+  // When the person clicked what, in ms of the day: tests measure from there.
+  window.clicked = {};
+  addEventListener('click', (ev) => {
+    const id = ev.target.closest?.('[data-testid]')?.dataset.testid;
+    if (id) window.clicked[id] = performance.timeOrigin + performance.now();
+  }, true);
+}
