@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/http"
+	"net/http/pprof"
 	"strconv"
 	"time"
 
@@ -166,10 +167,13 @@ func role(p *peer) string {
 	return "listener"
 }
 
-// httpMux serves /metrics and /healthz. A daemon that drains is not healthy: whoever balances load looks elsewhere.
+// httpMux serves /metrics, /healthz and /debug/pprof/. A daemon that drains is not healthy: whoever balances load looks elsewhere.
 func (e *Engine) httpMux() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(e.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		e.mu.Lock()
 		draining := e.draining
