@@ -2,6 +2,7 @@
 .PHONY: help demo build test race fuzz bench lint clean
 
 FUZZTIME ?= 60s
+RENDITIONS ?= live
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 help: ## this list
@@ -22,8 +23,8 @@ race: ## the Go tests with the race detector, without browsers
 fuzz: ## every fuzz target for FUZZTIME=60s
 	.ci/fuzz $(FUZZTIME)
 
-bench: ## Go benchmarks
-	go test -bench . -run ^$$ ./...
+bench: ## fan-out to 500 listeners against the floor and plain pion: five minutes
+	go run ./cmd/stentor bench fanout --listeners 500 --talking 3,1 --rendition $(RENDITIONS) --duration 15s --against pion
 
 lint: ## gofmt, vet, staticcheck
 	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee /dev/stderr)"

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"stentor/bench/report"
@@ -94,10 +95,7 @@ func Run(ctx context.Context, c Config) (cases []report.Case, err error) {
 			return cases, err
 		}
 		c.progress("build", 1, 1)
-		for _, load := range c.Loads {
-			if name != "stentor" {
-				load.Rendition = "live" // the others know nothing else
-			}
+		for _, load := range c.loads(name) {
 			one, err := c.measure(ctx, s, load)
 			if err != nil {
 				return cases, err
@@ -106,6 +104,19 @@ func Run(ctx context.Context, c Config) (cases []report.Case, err error) {
 		}
 	}
 	return cases, nil
+}
+
+// loads are those that make sense for a server: none but stentor has renditions.
+func (c *Config) loads(server string) (out []Load) {
+	for _, load := range c.Loads {
+		if server != "stentor" {
+			load.Rendition = "live"
+		}
+		if !slices.Contains(out, load) {
+			out = append(out, load)
+		}
+	}
+	return out
 }
 
 // open makes a server ready to start.

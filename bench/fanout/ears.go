@@ -44,7 +44,8 @@ type ears struct {
 
 	pause     atomic.Int64  // between drains, in ns
 	packets   atomic.Uint64 // RTP for listeners
-	bytes     atomic.Uint64 // of those
+	others    atomic.Uint64 // RTP for speakers
+	bytes     atomic.Uint64 // of RTP for listeners
 	floor     atomic.Uint64 // packets of the floor
 	truncated atomic.Uint64
 	strangers atomic.Uint64 // to an address that nobody has
@@ -202,6 +203,8 @@ func (h *ears) take(i int) {
 		if e.listens {
 			h.packets.Add(1)
 			h.bytes.Add(uint64(len(b)))
+		} else {
+			h.others.Add(1)
 		}
 		if e.probe == nil {
 			return

@@ -34,7 +34,8 @@ type run struct {
 
 	// Sums over the windows.
 	cpu, stat, wall time.Duration
-	packets, bytes  uint64
+	packets, bytes  uint64  // for listeners
+	others          uint64  // packets for speakers, who hear each other
 	sent, calls     float64 // by the server's metrics
 	floorUs         []float64
 }
@@ -140,9 +141,10 @@ func (r *run) steady(ctx context.Context) error {
 		}
 	}
 	f := &r.f
-	f.CPUUsPerPacket = us(r.cpu) / float64(max(r.packets, 1))
+	arrived := float64(max(r.packets+r.others, 1))
+	f.CPUUsPerPacket = us(r.cpu) / arrived
 	f.CPUUsPerListenerSecond = us(r.cpu) / r.wall.Seconds() / float64(r.load.Listeners)
-	f.PacketsPerSecondPerCore = float64(r.packets) / r.cpu.Seconds()
+	f.PacketsPerSecondPerCore = arrived / r.cpu.Seconds()
 	f.CPUCores = r.cpu.Seconds() / r.wall.Seconds()
 	f.CPUStatPercent = 100 * r.stat.Seconds() / r.cpu.Seconds()
 	f.PacketBytes = float64(r.bytes) / float64(max(r.packets, 1))
@@ -170,7 +172,8 @@ func (r *run) window(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	packets, bytes := r.crowd.ears.packets.Load(), r.crowd.ears.bytes.Load()
+	h := r.crowd.ears
+	packets, others, bytes := h.packets.Load(), h.others.Load(), h.bytes.Load()
 	r.crowd.recording.Store(true)
 	err = r.wait(ctx, "talk", r.cfg.Duration/windows)
 	r.crowd.recording.Store(false)
@@ -181,8 +184,9 @@ func (r *run) window(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	r.packets += r.crowd.ears.packets.Load() - packets
-	r.bytes += r.crowd.ears.bytes.Load() - bytes
+	r.packets += h.packets.Load() - packets
+	r.others += h.others.Load() - others
+	r.bytes += h.bytes.Load() - bytes
 	r.cpu += after.run - before.run
 	r.stat += after.stat - before.stat
 	r.wall += after.at.Sub(before.at)
@@ -199,7 +203,8 @@ func (r *run) told(ctx context.Context, before map[string]float64) error {
 	r.sent += grown("stentor_forward_sent_packets_total")
 	r.calls += grown("stentor_forward_send_calls_total")
 	r.f.SendDrops += grown("stentor_forward_send_drops_total")
-	r.f.ForwardDrops += grown("stentor_forward_drops_total")
+	const drops, own = "stentor_forward_drops_total", `{reason="own_voice"}` // which is left out on purpose
+	r.f.ForwardDrops += grown(drops) - after[drops+own] + before[drops+own]
 	r.f.GCCycles += grown("go_gc_duration_seconds_count")
 	r.f.GCPauseMsMax = 1000 * after[`go_gc_duration_seconds{quantile="1"}`]
 	return nil

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
@@ -84,11 +85,22 @@ func sections(d *Document) []section {
 	}
 }
 
+// byLoad lists the cases so that those of one load stand together.
+func byLoad(d *Document) []*Case {
+	out := make([]*Case, len(d.Cases))
+	for i := range d.Cases {
+		out[i] = &d.Cases[i]
+	}
+	slices.SortStableFunc(out, func(a, b *Case) int {
+		return cmp.Or(cmp.Compare(a.Listeners, b.Listeners), cmp.Compare(b.Talking, a.Talking))
+	})
+	return out
+}
+
 // caseBars makes one bar a case.
 func caseBars(d *Document, of func(*Figures) float64) []bar {
 	var out []bar
-	for i := range d.Cases {
-		c := &d.Cases[i]
+	for _, c := range byLoad(d) {
 		out = append(out, bar{name: c.name(), value: of(&c.Median), low: of(&c.Low), high: of(&c.High), kind: kind(d, c.Server)})
 	}
 	return out
@@ -103,8 +115,7 @@ func packetBars(d *Document) []bar {
 	}
 	seen := map[load]bool{}
 	all := caseBars(d, func(f *Figures) float64 { return f.CPUUsPerPacket })
-	for i := range d.Cases {
-		c := &d.Cases[i]
+	for i, c := range byLoad(d) {
 		key := load{c.Listeners, c.Talking, c.Rendition}
 		if !seen[key] && c.Median.FloorUsPerPacket > 0 {
 			seen[key] = true

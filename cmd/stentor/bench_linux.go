@@ -19,15 +19,18 @@ import (
 
 // fanoutFlags are the flags of bench fanout.
 type fanoutFlags struct {
-	load     fanout.Load
-	sweep    []int
-	against  []string
-	duration time.Duration
-	runs     int
-	stentord string
-	threads  int
-	json     string
-	report   string
+	listeners int
+	sweep     []int
+	speakers  int
+	talking   []int
+	rendition []string
+	against   []string
+	duration  time.Duration
+	runs      int
+	stentord  string
+	threads   int
+	json      string
+	report    string
 }
 
 func (t *tool) benchCommand() *cobra.Command {
@@ -49,11 +52,11 @@ func (t *tool) fanoutCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.IntVar(&f.load.Listeners, "listeners", 500, "how many listen")
-	flags.IntVar(&f.load.Speakers, "speakers", 3, "how many may speak")
-	flags.IntVar(&f.load.Talking, "talking", 3, "how many of them talk, all the time")
-	flags.StringVar(&f.load.Rendition, "rendition", "live", "rendition of the room: live, packed60, packed120 or auto")
+	flags.IntVar(&f.listeners, "listeners", 500, "how many listen")
 	flags.IntSliceVar(&f.sweep, "sweep", nil, "several numbers of listeners, one after the other, instead of --listeners")
+	flags.IntVar(&f.speakers, "speakers", 3, "how many may speak")
+	flags.IntSliceVar(&f.talking, "talking", []int{3}, "how many of them talk, all the time; several numbers are measured one after the other")
+	flags.StringSliceVar(&f.rendition, "rendition", []string{"live"}, "rendition of the room: live, packed60, packed120 or auto; or several")
 	flags.DurationVar(&f.duration, "duration", 20*time.Second, "steady time that is measured in each run")
 	flags.IntVar(&f.runs, "runs", 1, "runs of each server; the table shows medians")
 	flags.StringSliceVar(&f.against, "against", nil, "other servers to measure in the same way: pion")
@@ -89,12 +92,14 @@ func (f *fanoutFlags) config() (fanout.Config, error) {
 		FloorCommand: []string{self, "bench", "floor"}, FloorThreads: f.threads,
 	}
 	if len(f.sweep) == 0 {
-		f.sweep = []int{f.load.Listeners}
+		f.sweep = []int{f.listeners}
 	}
-	for _, n := range f.sweep {
-		load := f.load
-		load.Listeners = n
-		c.Loads = append(c.Loads, load)
+	for _, listeners := range f.sweep {
+		for _, talking := range f.talking {
+			for _, rendition := range f.rendition {
+				c.Loads = append(c.Loads, fanout.Load{Listeners: listeners, Speakers: f.speakers, Talking: talking, Rendition: rendition})
+			}
+		}
 	}
 	return c, nil
 }
