@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo build test race fuzz bench lint clean
+.PHONY: help demo build test race fuzz bench micro lint clean
 
 FUZZTIME ?= 60s
 RENDITIONS ?= live
@@ -25,6 +25,9 @@ fuzz: ## every fuzz target for FUZZTIME=60s
 
 bench: ## fan-out to 500 listeners against the floor and plain pion: five minutes
 	go run ./cmd/stentor bench fanout --listeners 500 --talking 3,1 --rendition $(RENDITIONS) --duration 15s --against pion
+
+micro: ## Go benchmarks of the parts
+	go test -bench . -run ^$$ ./...
 
 lint: ## gofmt, vet, staticcheck
 	@test -z "$$(git ls-files '*.go' | xargs gofmt -l | tee /dev/stderr)"
