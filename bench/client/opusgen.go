@@ -8,7 +8,7 @@ import (
 
 const (
 	// testTOC is an Opus TOC: configuration 31 (CELT only, full band, 20 ms), mono, one frame (RFC 6716 §3.1).
-	testTOC = 31<<3 | 0<<2 | 0
+	testTOC = 31 << 3
 
 	// TestFrameMin is the shortest TestFrame: TOC, mark, speaker, counter and check.
 	TestFrameMin = 1 + 4 + 2 + 4 + 4
