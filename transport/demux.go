@@ -43,7 +43,6 @@ func Classify(b []byte) Kind {
 // stunUfrag returns the local user fragment of a STUN request's USERNAME, the part before the colon (RFC 8445
 // §7.2.2). The second result is false for anything but a well-formed Binding request that carries one.
 func stunUfrag(b []byte) ([]byte, bool) {
-	const usernameAttr = 0x0006
 	if binary.BigEndian.Uint16(b) != 0x0001 { // Binding request
 		return nil, false
 	}
@@ -57,7 +56,7 @@ func stunUfrag(b []byte) ([]byte, bool) {
 			return nil, false
 		}
 		value := attrs[4 : 4+n]
-		if kind == usernameAttr {
+		if kind == attrUsername {
 			for i, c := range value {
 				if c == ':' {
 					return value[:i], true
@@ -80,6 +79,7 @@ func stunTransaction(b []byte) (id [12]byte) {
 const (
 	stunBindingRequest = 0x0001
 	stunBindingSuccess = 0x0101
+	stunBindingError   = 0x0111
 )
 
 func stunType(b []byte) uint16 { return binary.BigEndian.Uint16(b) }

@@ -115,7 +115,9 @@ func FuzzClassify(f *testing.F) {
 		}
 		kind, id := stunType(b), stunTransaction(b)
 		ufrag, ok := stunUfrag(b)
-		authenticSTUN(b, "password")
+		if m, ok := parseSTUN(b); ok {
+			newIntegrity().holds(&m, "password")
+		}
 		m := &stun.Message{Raw: bytes.Clone(b)}
 		if m.Decode() != nil || len(b)-20 < int(m.Length) || m.Length%4 != 0 {
 			return

@@ -14,9 +14,9 @@ const (
 	DropUnknownAddress      // media from an address that ICE has not validated
 	DropQueueFull           // STUN or DTLS faster than the peer's goroutine reads
 	DropNotSecured          // media before the DTLS handshake
-	DropMalformed           // no RTP or RTCP header
+	DropMalformed           // no RTP or RTCP header; a check that is not well-formed
 	DropUnknownSSRC         // a source that the offer does not name, or one too many
-	DropUnauthentic         // does not open under the peer's keys
+	DropUnauthentic         // does not open under the peer's keys, or is not signed with the password
 	DropReplay              // came before
 	dropCount
 )

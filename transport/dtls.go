@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/pion/dtls/v3"
@@ -21,24 +22,43 @@ const (
 	// dtlsQueue is how many DTLS records wait for the handshake: the largest flight, a certificate chain in
 	// fragments, sent twice.
 	dtlsQueue = 16
+	// alertsMax is how many alerts wait for the handshake's end. One is enough to leave.
+	alertsMax = 2
 	// handshakeTimeout is from the first nominated pair to the keys. Flights are repeated after 1, 2, 4 s.
 	handshakeTimeout = 15 * time.Second
 )
 
-// dtlsConn is what pion/dtls takes for its socket: fed by the endpoint, writing to the session's path.
+// dtlsConn is what pion/dtls takes for its socket during the handshake: fed by the endpoint, writing to the session's
+// path. It watches what is written, because the association that comes after goes on from there.
 type dtlsConn struct {
 	s      *Session
 	in     chan []byte
 	readBy *deadline.Deadline
 	closed chan struct{}
+
+	mu     sync.Mutex
+	muted  bool     // nothing is sent any more
+	next   uint64   // beyond the sequence numbers that were sent in epoch 1
+	finale []byte   // the last flight
+	alerts [][]byte // of epoch 1: for the association
 }
 
 func newDTLSConn(s *Session) *dtlsConn {
 	return &dtlsConn{s: s, in: make(chan []byte, dtlsQueue), readBy: deadline.New(), closed: make(chan struct{})}
 }
 
-// push hands a copy of one datagram to the association.
+// push hands a copy of one datagram to the handshake. An encrypted alert waits for the association instead: pion/dtls
+// is closed soon, and might take it and not come to tell.
 func (c *dtlsConn) push(b []byte) Drop {
+	if b[0] == recordAlert && len(b) >= recordHeader && recordEpoch(b) == 1 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if len(c.alerts) == alertsMax {
+			return DropQueueFull
+		}
+		c.alerts = append(c.alerts, slices.Clone(b))
+		return DropNone
+	}
 	select {
 	case c.in <- slices.Clone(b):
 		return DropNone
@@ -63,7 +83,34 @@ func (c *dtlsConn) WriteTo(b []byte, _ net.Addr) (int, error) {
 	if !to.IsValid() {
 		return 0, errors.New("no path yet")
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.muted {
+		return len(b), nil
+	}
+	c.note(b)
 	return len(b), c.s.endpoint.conn.WriteTo(b, to)
+}
+
+// note remembers what the association must know of a datagram. A server's last flight begins with its
+// ChangeCipherSpec.
+func (c *dtlsConn) note(b []byte) {
+	if b[0] == recordCipherSpec {
+		c.finale = slices.Clone(b)
+	}
+	for rec, rest := nextRecord(b); rec != nil; rec, rest = nextRecord(rest) {
+		if recordEpoch(rec) == 1 {
+			c.next = max(c.next, recordSeq(rec)+1)
+		}
+	}
+}
+
+// mute sends nothing from now on, so that pion/dtls can be closed without a word.
+func (c *dtlsConn) mute() (next uint64, finale []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.muted = true
+	return c.next, c.finale
 }
 
 // Close is called by pion/dtls alone, once.
@@ -82,20 +129,21 @@ var srtpProfiles = []dtls.SRTPProtectionProfile{dtls.SRTP_AEAD_AES_128_GCM, dtls
 // errFingerprint refuses a certificate that the offer has not announced.
 var errFingerprint = errors.New("certificate does not have the offer's fingerprint")
 
-// handshake makes the association as its server (the answer says setup:passive) and returns the media keys. The
-// address is proven by ICE, so no HelloVerifyRequest is sent (RFC 6347 §4.2.1 lets a server choose).
-func (s *Session) handshake(ctx context.Context) (*dtls.Conn, keys, error) {
+// handshake makes the association as its server (the answer says setup:passive). The address is proven by ICE, so no
+// HelloVerifyRequest is sent (RFC 6347 §4.2.1 lets a server choose).
+func (s *Session) handshake(ctx context.Context) (*dtls.Conn, error) {
 	e := s.endpoint
 	select {
 	case e.handshakes <- struct{}{}:
 		defer func() { <-e.handshakes }()
 	case <-ctx.Done():
-		return nil, keys{}, ctx.Err()
+		return nil, ctx.Err()
 	}
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	conn, err := dtls.ServerWithOptions(s.dtls, s.dtls.RemoteAddr(),
 		dtls.WithCertificates(e.cert),
+		dtls.WithCipherSuites(cipherSuites...),
 		dtls.WithSRTPProtectionProfiles(srtpProfiles...),
 		dtls.WithExtendedMasterSecret(dtls.RequireExtendedMasterSecret),
 		dtls.WithClientAuth(dtls.RequireAnyClientCert),
@@ -105,13 +153,9 @@ func (s *Session) handshake(ctx context.Context) (*dtls.Conn, keys, error) {
 		dtls.WithLoggerFactory(quiet{}),
 	)
 	if err != nil {
-		return nil, keys{}, err
+		return nil, err
 	}
-	if err := conn.HandshakeContext(ctx); err != nil {
-		return conn, keys{}, err
-	}
-	k, err := exportKeys(conn)
-	return conn, k, err
+	return conn, conn.HandshakeContext(ctx)
 }
 
 // verify compares the peer's certificate with the fingerprint that its offer names.
@@ -139,20 +183,65 @@ func (s *Session) verify(raw [][]byte, _ [][]*x509.Certificate) error {
 	return nil
 }
 
-// exportKeys takes the SRTP keys out of a finished handshake (RFC 5764 §4.2).
-func exportKeys(conn *dtls.Conn) (keys, error) {
+// exportKeys takes the SRTP keys out of a finished handshake (RFC 5764 §4.2), and what the association goes on with.
+func exportKeys(conn *dtls.Conn) (keys, *association, error) {
 	profile, ok := conn.SelectedSRTPProtectionProfile()
 	if !ok {
-		return keys{}, errors.New("no SRTP protection profile in common")
+		return keys{}, nil, errors.New("no SRTP protection profile in common")
 	}
 	state, ok := conn.ConnectionState()
 	if !ok {
-		return keys{}, errors.New("no state after the handshake")
+		return keys{}, nil, errors.New("no state after the handshake")
 	}
 	c := srtp.Config{Profile: srtp.ProtectionProfile(profile)}
 	if err := c.ExtractSessionKeysFromDTLS(&state, false); err != nil {
-		return keys{}, fmt.Errorf("export media keys: %w", err)
+		return keys{}, nil, fmt.Errorf("export media keys: %w", err)
 	}
+	a, err := newAssociation(&state)
 	k := c.Keys
-	return keys{c.Profile, k.LocalMasterKey, k.LocalMasterSalt, k.RemoteMasterKey, k.RemoteMasterSalt}, nil
+	return keys{c.Profile, k.LocalMasterKey, k.LocalMasterSalt, k.RemoteMasterKey, k.RemoteMasterSalt}, a, err
+}
+
+// settle closes pion/dtls without a word and goes on with the association alone.
+func (s *Session) settle(conn *dtls.Conn, a *association) {
+	a.next, a.finale = s.dtls.mute()
+	_ = conn.Close()
+	s.dtlsMu.Lock()
+	alerts := s.dtls.alerts
+	s.dtls, s.association = nil, a
+	s.dtlsMu.Unlock()
+	for _, b := range alerts {
+		s.takeDTLS(b, time.Now())
+	}
+}
+
+// takeDTLS brings a datagram to the handshake, or to what is left after it.
+func (s *Session) takeDTLS(b []byte, now time.Time) Drop {
+	s.dtlsMu.Lock()
+	if s.dtls != nil {
+		defer s.dtlsMu.Unlock()
+		return s.dtls.push(b)
+	}
+	was := s.association.over
+	answer, ended, drop := s.association.take(b, now)
+	s.dtlsMu.Unlock()
+	if answer != nil {
+		_ = s.endpoint.conn.WriteTo(answer, s.Path()) // lost or not sent is the same
+	}
+	if ended != nil && !was {
+		s.task(func() { s.config.Owner.Ended(s, EndClosed, ended) })
+	}
+	return drop
+}
+
+// sayGoodbye sends close_notify, if there is an association and it is not over.
+func (s *Session) sayGoodbye() {
+	s.dtlsMu.Lock()
+	defer s.dtlsMu.Unlock()
+	if s.association == nil {
+		return
+	}
+	if b := s.association.goodbye(); b != nil {
+		_ = s.endpoint.conn.WriteTo(b, s.Path())
+	}
 }

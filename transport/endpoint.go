@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
@@ -35,12 +36,18 @@ type Endpoint struct {
 	conn        Conn // Immutable.
 	advertise   []netip.AddrPort
 	families    []net.Addr // one address for each family that we advertise: the agents' candidates
+	has4, has6  bool       // which those are
 	cert        tls.Certificate
 	fingerprint [sha256.Size]byte
 	net         piontransport.Net // shared by the agents: a new one lists all interfaces
 	handshakes  chan struct{}     // a place for each handshake under way
 	log         *slog.Logger
+	tiebreaker  [8]byte // of our checks; a lite agent's role never changes
 	counters    Counters
+
+	// Owned by the goroutine that calls Poll.
+	integrity *integrity
+	answer    [stunAnswerMax]byte // scratch: an answer to a check
 
 	// mu guards the maps below, and in every session what says so: addresses change rarely and must change
 	// together. Media packets take it for reading, once each.
@@ -50,7 +57,7 @@ type Endpoint struct {
 	checks  map[[12]byte]check          // our own connectivity checks that wait for their answer
 }
 
-// check is a connectivity check that an agent has sent.
+// check is a connectivity check of ours.
 type check struct {
 	session *Session
 	to      netip.AddrPort
@@ -73,6 +80,11 @@ func NewEndpoint(c Config) (*Endpoint, error) {
 	}
 	e.handshakes = make(chan struct{}, c.HandshakesMax)
 	e.families = families(c.Advertise)
+	for _, a := range c.Advertise {
+		e.has4, e.has6 = e.has4 || a.Addr().Is4(), e.has6 || a.Addr().Is6()
+	}
+	e.integrity = newIntegrity()
+	_, _ = rand.Read(e.tiebreaker[:]) // never fails
 	var err error
 	if e.cert, e.fingerprint, err = newCertificate(time.Now()); err != nil {
 		return nil, err
@@ -150,7 +162,7 @@ func (e *Endpoint) take(kind Kind, d *Datagram, r Receiver, now time.Time) Drop 
 	case KindUnknown:
 		return DropUnknownKind
 	case KindSTUN:
-		return e.takeSTUN(d)
+		return e.takeSTUN(d, now)
 	}
 	s := e.sessionAt(d.From)
 	if s == nil {
@@ -158,7 +170,7 @@ func (e *Endpoint) take(kind Kind, d *Datagram, r Receiver, now time.Time) Drop 
 	}
 	switch {
 	case kind == KindDTLS:
-		return s.dtls.push(d.Data)
+		return s.takeDTLS(d.Data, now)
 	case !s.secured.Load():
 		return DropNotSecured
 	case kind == KindRTP:
@@ -172,22 +184,27 @@ func (e *Endpoint) take(kind Kind, d *Datagram, r Receiver, now time.Time) Drop 
 }
 
 // takeSTUN brings a request to the session that its USERNAME names, and a response to the one whose check it answers.
-func (e *Endpoint) takeSTUN(d *Datagram) Drop {
-	if ufrag, ok := stunUfrag(d.Data); ok {
-		e.mu.RLock()
-		s := e.byUfrag[string(ufrag)]
-		e.mu.RUnlock()
-		if s == nil {
-			return DropUnknownUfrag
+func (e *Endpoint) takeSTUN(d *Datagram, now time.Time) Drop {
+	ufrag, ok := stunUfrag(d.Data)
+	if !ok {
+		if stunType(d.Data) == stunBindingSuccess {
+			return e.takeAnswer(d)
 		}
-		return s.pushSTUN(d)
-	}
-	if stunType(d.Data) != stunBindingSuccess {
 		return DropUnknownKind
 	}
-	s := e.answered(d.Data, d.From)
-	if s == nil {
-		return DropUnknownCheck
+	var c credentials
+	kept := false
+	e.mu.RLock()
+	s := e.byUfrag[string(ufrag)]
+	if s != nil {
+		c, kept = s.credentials, s.kept
+	}
+	e.mu.RUnlock()
+	switch {
+	case s == nil:
+		return DropUnknownUfrag
+	case kept:
+		return e.keep(s, c, d, now)
 	}
 	return s.pushSTUN(d)
 }

@@ -12,10 +12,11 @@ import (
 	"github.com/pion/stun"
 )
 
-// This file stands between the shared socket and one session's ICE agent. The agent sees STUN and nothing else.
+// This file stands between the shared socket and one session's ICE agent. The agent sees STUN and nothing else, until it
+// has chosen the first path; then keeper.go takes its place, by the same two grades of address.
 //
-// An address is *trusted* (media is taken from it) when the agent has answered a request from it with success, which
-// it does only after checking the request's MESSAGE-INTEGRITY. It is *verified* (media may go to it, even if it was
+// An address is *trusted* (media is taken from it) when a request from it was answered with success, which happens
+// only after checking the request's MESSAGE-INTEGRITY. It is *verified* (media may go to it, even if it was
 // another session's) when a check of ours was answered from it by someone who knows the peer's password: a request can
 // be captured and sent again from somewhere else, even from where our check then arrives, but it cannot be answered.
 
@@ -36,9 +37,10 @@ const (
 
 // address is what a session knows of one of its peer's addresses.
 type address struct {
-	addr     netip.AddrPort
-	verified bool
-	owned    bool // stands in Endpoint.byAddr for this session
+	addr      netip.AddrPort
+	verified  bool
+	nominated bool // since the agent is gone: it becomes the path when it is verified
+	owned     bool // stands in Endpoint.byAddr for this session
 }
 
 // agentMux is the ice.UDPMux of one session.
@@ -46,7 +48,7 @@ type agentMux struct{ s *Session }
 
 func (m agentMux) Close() error                   { return nil }
 func (m agentMux) GetListenAddresses() []net.Addr { return m.s.endpoint.families }
-func (m agentMux) RemoveConnByUfrag(ufrag string) { m.s.endpoint.forgetUfrag(ufrag, m.s) }
+func (m agentMux) RemoveConnByUfrag(string)       {} // the session outlives its agent
 func (m agentMux) GetConn(_ string, a net.Addr) (net.PacketConn, error) {
 	c := &agentConn{s: m.s, local: a, in: make(chan stunPacket, stunQueue), closed: make(chan struct{})}
 	m.s.setAgentConn(a.(*net.UDPAddr).IP.To4() != nil, c)
@@ -115,14 +117,17 @@ func (s *Session) setAgentConn(v4 bool, c *agentConn) {
 	}
 }
 
-// pushSTUN hands a copy to the agent's reader.
+// pushSTUN hands a copy to the agent's reader, if there is an agent.
 func (s *Session) pushSTUN(d *Datagram) Drop {
 	s.endpoint.mu.RLock()
-	c := s.stun6
+	c, kept := s.stun6, s.kept
 	if d.From.Addr().Is4() {
 		c = s.stun4
 	}
 	s.endpoint.mu.RUnlock()
+	if kept {
+		return DropNone
+	}
 	if c == nil { // a family that we do not advertise
 		return DropUnknownUfrag
 	}
@@ -134,25 +139,10 @@ func (s *Session) pushSTUN(d *Datagram) Drop {
 	}
 }
 
-// onRequest is called in the agent's loop for each authentic request; true moves the session to the sender.
-func (s *Session) onRequest(_ *stun.Message, _, remote ice.Candidate, _ *ice.CandidatePair) bool {
-	ip, err := netip.ParseAddr(remote.Address())
-	if err != nil {
-		return false
-	}
-	from := netip.AddrPortFrom(ip.Unmap(), uint16(remote.Port()))
-	now := time.Now()
-	s.seen.Store(now.UnixNano())
-	s.endpoint.mu.Lock()
-	defer s.endpoint.mu.Unlock()
-	path := s.Path()
-	if from == path {
-		s.pathSeen.Store(now.UnixNano())
-		return false
-	}
-	i := s.addrIndex(from)
-	return path.IsValid() && i >= 0 && s.addrs[i].verified &&
-		now.Sub(time.Unix(0, s.pathSeen.Load())) > pathSilence
+// onRequest is called in the agent's loop for each authentic request; true would move the session to the sender.
+func (s *Session) onRequest(*stun.Message, ice.Candidate, ice.Candidate, *ice.CandidatePair) bool {
+	s.seen.Store(time.Now().UnixNano())
+	return false
 }
 
 // addrIndex finds an address of this session, -1: unknown. The endpoint is locked.
@@ -160,8 +150,8 @@ func (s *Session) addrIndex(a netip.AddrPort) int {
 	return slices.IndexFunc(s.addrs, func(x address) bool { return x.addr == a })
 }
 
-// trust takes media from an address from now on, unless it is another session's. The agent answers after this, so
-// that what the peer sends on that answer finds its way.
+// trust takes media from an address from now on, unless it is another session's. The request is answered after
+// this, so that what the peer sends on that answer finds its way.
 func (s *Session) trust(a netip.AddrPort) {
 	e := s.endpoint
 	e.mu.Lock()
@@ -184,7 +174,7 @@ func (s *Session) trust(a netip.AddrPort) {
 	s.addrs = append(s.addrs, address{addr: a, owned: owned})
 }
 
-// wantsCheck decides whether a check of the agent goes out, and remembers it if so. A verified address is checked
+// wantsCheck decides whether a check of ours goes out, and remembers it if so. A verified address is checked
 // until it is the path: the agent may have missed the answer (its queue was full, or it came after 4 s), and would
 // then never nominate the pair.
 func (s *Session) wantsCheck(to netip.AddrPort, id [12]byte) bool {
@@ -204,58 +194,79 @@ func (s *Session) wantsCheck(to netip.AddrPort, id [12]byte) bool {
 	return true
 }
 
-// answered takes the answer to a check: its sender is verified, and belongs to the session that had asked.
-func (e *Endpoint) answered(answer []byte, from netip.AddrPort) *Session {
-	id := stunTransaction(answer)
+// takeAnswer brings the answer to a check of ours to the agent, or does what its sender has asked for meanwhile.
+func (e *Endpoint) takeAnswer(d *Datagram) Drop {
+	id := stunTransaction(d.Data)
+	e.mu.RLock()
+	c, ok := e.checks[id]
+	pwd := ""
+	if ok {
+		pwd = c.session.remotePwd
+	}
+	e.mu.RUnlock()
+	if !ok || c.to != d.From {
+		return DropUnknownCheck
+	}
+	m, ok := parseSTUN(d.Data)
+	if !ok || !e.integrity.holds(&m, pwd) {
+		return DropUnknownCheck
+	}
+	s, move := e.verify(id, d.From)
+	switch {
+	case s == nil:
+		return DropUnknownCheck
+	case move:
+		s.setPath(d.From)
+	}
+	return s.pushSTUN(d)
+}
+
+// verify takes note that a check was answered: its sender belongs to the session that had asked, and becomes its path
+// if it was only waiting for that.
+func (e *Endpoint) verify(id [12]byte, from netip.AddrPort) (s *Session, move bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	c, ok := e.checks[id]
-	if !ok || c.to != from || !authenticSTUN(answer, c.session.remotePwd) {
-		return nil
+	if !ok {
+		return nil, false
 	}
 	delete(e.checks, id)
-	s := c.session
+	s = c.session
 	s.checks = slices.DeleteFunc(s.checks, func(x [12]byte) bool { return x == id })
 	i := s.addrIndex(from)
 	if i < 0 { // newer addresses have displaced it
-		return nil
+		return nil, false
 	}
 	if was := e.byAddr[from]; was != nil && was != s {
 		was.addrs = slices.DeleteFunc(was.addrs, func(x address) bool { return x.addr == from })
 	}
-	s.addrs[i].verified, s.addrs[i].owned = true, true
+	move = s.addrs[i].nominated
+	s.addrs[i].verified, s.addrs[i].owned, s.addrs[i].nominated = true, true, false
 	e.byAddr[from] = s
-	return s
+	return s, move
 }
 
-// authenticSTUN checks a message's MESSAGE-INTEGRITY (RFC 8489 §14.5).
-func authenticSTUN(b []byte, pwd string) bool {
-	m := &stun.Message{Raw: slices.Clone(b)} // Check writes to it
-	return m.Decode() == nil && stun.NewShortTermIntegrity(pwd).Check(m) == nil
-}
-
-// unverify lets the agent check all addresses again, as it must after a restart.
-func (s *Session) unverify() {
-	s.endpoint.mu.Lock()
-	defer s.endpoint.mu.Unlock()
-	for i := range s.addrs {
-		s.addrs[i].verified = false
-	}
-}
-
-func (e *Endpoint) forgetUfrag(ufrag string, s *Session) {
+// renew begins a new ICE generation, in which all addresses are to be checked again. False: the session is closed.
+func (s *Session) renew(c credentials) bool {
+	e := s.endpoint
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.byUfrag[ufrag] == s {
-		delete(e.byUfrag, ufrag)
+	if s.closed {
+		return false
 	}
+	delete(e.byUfrag, s.ufrag)
+	s.credentials = c
+	e.byUfrag[s.ufrag] = s
+	for i := range s.addrs {
+		s.addrs[i].verified, s.addrs[i].nominated = false, false
+	}
+	return true
 }
 
 // forget removes every trace of a session from the endpoint.
 func (e *Endpoint) forget(s *Session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s.closed = true
 	for _, a := range s.addrs {
 		if a.owned {
 			delete(e.byAddr, a.addr)

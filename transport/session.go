@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -47,22 +48,29 @@ type SessionConfig struct {
 type Session struct {
 	endpoint *Endpoint // Immutable.
 	config   SessionConfig
-	agent    *ice.Agent
-	dtls     *dtlsConn
 	cancel   context.CancelFunc
-	done     chan struct{} // closed when run has returned
+	tasks    sync.WaitGroup // goroutines: run, and calls of the owner
+	chosen   chan struct{}  // closed when there is a path
 
-	agentMu sync.Mutex // lets Restart and Close take turns: gathering never ends on a closed agent
+	agentMu sync.Mutex // lets Restart, Close and the end of the agent take turns: gathering never ends on a closed one
+	agent   *ice.Agent // nil since the first path was chosen
+
+	dtlsMu      sync.Mutex   // rarely taken: guards what follows
+	dtls        *dtlsConn    // of the handshake, nil after it
+	association *association // after it
 
 	// Guarded by endpoint.mu.
-	ufrag, pwd   string // ours
-	remotePwd    string
+	credentials
 	addrs        []address
 	checks       [][12]byte // keys into endpoint.checks
 	stun4, stun6 *agentConn
-	closed       bool
+	kept         bool // the agent has done its work: see keeper.go
+	closed       bool // no task begins any more
+	asksSince    time.Time
+	asks         int // checks since then
 
-	pathMu sync.Mutex // orders path changes and their announcement
+	moveMu sync.Mutex     // makes announcements of moves take turns
+	told   netip.AddrPort // guarded by moveMu: the path that the owner knows
 	path   atomic.Pointer[netip.AddrPort]
 
 	// Atomic.
@@ -80,8 +88,9 @@ type Session struct {
 
 // NewSession makes a session and waits for its peer: from now on STUN for it is answered. Start lets it connect.
 func (e *Endpoint) NewSession(c SessionConfig) (*Session, error) {
-	s := &Session{endpoint: e, config: c, remotePwd: c.Pwd, done: make(chan struct{})}
+	s := &Session{endpoint: e, config: c, chosen: make(chan struct{})}
 	s.ufrag, s.pwd = newCredentials()
+	s.remoteUfrag, s.remotePwd = c.Ufrag, c.Pwd
 	s.dtls = newDTLSConn(s)
 	s.seen.Store(time.Now().UnixNano())
 	e.mu.Lock()
@@ -93,7 +102,8 @@ func (e *Endpoint) NewSession(c SessionConfig) (*Session, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	go s.run(ctx)
+	agent := s.agent
+	s.tasks.Go(func() { s.run(ctx, agent) })
 	return s, nil
 }
 
@@ -155,18 +165,21 @@ func (s *Session) gather() error {
 	return err
 }
 
-// run takes a session from its first check to its end.
-func (s *Session) run(ctx context.Context) {
-	defer close(s.done)
-	if _, err := s.agent.Accept(ctx, s.config.Ufrag, s.config.Pwd); err != nil {
+// run takes a session from its first check to its keys.
+func (s *Session) run(ctx context.Context, agent *ice.Agent) {
+	if _, err := agent.Accept(ctx, s.config.Ufrag, s.config.Pwd); err != nil {
 		return // only because Close has cancelled: the agent itself never gives up
 	}
-	if s.waitPath(ctx) != nil {
+	select { // the agent's callback may come after Accept has returned
+	case <-s.chosen:
+	case <-ctx.Done():
 		return
 	}
-	conn, k, err := s.handshake(ctx)
+	s.keepAlone()
+	conn, err := s.handshake(ctx)
+	var a *association
 	if err == nil {
-		err = s.secure(k)
+		a, err = s.secure(conn)
 	}
 	if err != nil {
 		if conn != nil {
@@ -180,62 +193,60 @@ func (s *Session) run(ctx context.Context) {
 	}
 	s.endpoint.counters.Handshakes.Add(1)
 	s.config.Owner.Secured(s)
-	s.untilClosed(ctx, conn)
+	s.settle(conn, a)
 }
 
-// waitPath waits for the agent's callback, which may come after Accept has returned.
-func (s *Session) waitPath(ctx context.Context) error {
-	for !s.Path().IsValid() {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Millisecond):
-		}
+// keepAlone closes the agent: from now on checks are keeper.go's.
+func (s *Session) keepAlone() {
+	s.agentMu.Lock()
+	defer s.agentMu.Unlock()
+	s.endpoint.mu.Lock()
+	s.kept, s.stun4, s.stun6 = true, nil, nil
+	s.endpoint.mu.Unlock()
+	_ = s.agent.GracefulClose()
+	s.agent = nil
+}
+
+// task runs f on a goroutine that Close waits for; not at all when Close has begun.
+func (s *Session) task(f func()) {
+	s.endpoint.mu.Lock()
+	defer s.endpoint.mu.Unlock()
+	if !s.closed {
+		s.tasks.Go(f)
 	}
-	return nil
 }
 
 // secure makes the contexts of both directions.
-func (s *Session) secure(k keys) (err error) {
+func (s *Session) secure(conn *dtls.Conn) (*association, error) {
+	k, a, err := exportKeys(conn)
+	if err != nil {
+		return nil, err
+	}
 	if s.in, err = newIngress(k, s.config.SSRCs); err != nil {
-		return err
+		return nil, err
 	}
 	if s.out, err = newEgress(k); err != nil {
-		return err
+		return nil, err
 	}
 	s.profile = k.profile
 	s.seen.Store(time.Now().UnixNano())
 	s.secured.Store(true)
-	return nil
-}
-
-// untilClosed keeps the association for its close_notify, the peer's or ours.
-func (s *Session) untilClosed(ctx context.Context, conn *dtls.Conn) {
-	goodbye := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(goodbye)
-		_ = conn.Close()
-	})
-	var b [256]byte
-	var err error
-	for err == nil { // application data has no meaning here
-		_, err = conn.Read(b[:])
-	}
-	if !stop() { // Close came first; its close_notify must be out before the socket may go
-		<-goodbye
-		return
-	}
-	_ = conn.Close()
-	s.config.Owner.Ended(s, EndClosed, err)
+	return a, nil
 }
 
 // Close ends the session with close_notify and waits until nothing of it is left. Whoever sends must have stopped.
 func (s *Session) Close() {
+	s.endpoint.mu.Lock()
+	s.closed = true
+	s.endpoint.mu.Unlock()
 	s.cancel()
-	<-s.done
+	s.tasks.Wait()
+	s.sayGoodbye()
 	s.agentMu.Lock()
 	defer s.agentMu.Unlock()
-	_ = s.agent.GracefulClose()
+	if s.agent != nil {
+		_ = s.agent.GracefulClose()
+	}
 	s.endpoint.forget(s)
 }
 
@@ -244,20 +255,21 @@ func (s *Session) Close() {
 func (s *Session) Restart(ufrag, pwd string) (localUfrag, localPwd string, err error) {
 	s.agentMu.Lock()
 	defer s.agentMu.Unlock()
-	localUfrag, localPwd = newCredentials()
-	e := s.endpoint
-	if err := s.agent.Restart(localUfrag, localPwd); err != nil { // forgets the old user fragment through agentMux
+	c := credentials{remoteUfrag: ufrag, remotePwd: pwd}
+	c.ufrag, c.pwd = newCredentials()
+	if s.agent != nil {
+		err = s.agent.Restart(c.ufrag, c.pwd)
+	}
+	if err == nil && !s.renew(c) {
+		err = net.ErrClosed
+	}
+	if err == nil && s.agent != nil {
+		err = errors.Join(s.agent.SetRemoteCredentials(ufrag, pwd), s.gather())
+	}
+	if err != nil {
 		return "", "", fmt.Errorf("restart ICE: %w", err)
 	}
-	s.unverify()
-	e.mu.Lock()
-	s.ufrag, s.pwd, s.remotePwd = localUfrag, localPwd, pwd
-	e.byUfrag[localUfrag] = s
-	e.mu.Unlock()
-	if err := errors.Join(s.agent.SetRemoteCredentials(ufrag, pwd), s.gather()); err != nil {
-		return "", "", fmt.Errorf("restart ICE: %w", err)
-	}
-	return localUfrag, localPwd, nil
+	return c.ufrag, c.pwd, nil
 }
 
 // Credentials are our user fragment and password for the answer.
@@ -275,17 +287,31 @@ func (s *Session) Path() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// setPath is called by the agent when it has selected a pair.
+// setPath is called when a path was chosen. The owner hears of it on another goroutine, because this one is the agent's
+// only loop or the one that reads for everybody.
 func (s *Session) setPath(a netip.AddrPort) {
-	s.pathMu.Lock()
-	defer s.pathMu.Unlock()
 	old := s.path.Swap(&a)
 	s.pathSeen.Store(time.Now().UnixNano())
-	if old == nil || *old == a {
-		return
+	switch {
+	case old == nil:
+		s.moveMu.Lock()
+		s.told = a
+		s.moveMu.Unlock()
+		close(s.chosen)
+	case *old != a:
+		s.endpoint.counters.Moves.Add(1)
+		s.task(s.tellMove)
 	}
-	s.endpoint.counters.Moves.Add(1)
-	s.config.Owner.Moved(s, a)
+}
+
+// tellMove announces the path, unless that was done: of moves in quick succession the last one counts.
+func (s *Session) tellMove() {
+	s.moveMu.Lock()
+	defer s.moveMu.Unlock()
+	if a := s.Path(); a != s.told {
+		s.told = a
+		s.config.Owner.Moved(s, a)
+	}
 }
 
 // User is what SessionConfig.User holds.
