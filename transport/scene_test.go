@@ -40,6 +40,7 @@ type scene struct {
 	plain []byte // Owned by the goroutine that polls.
 
 	mu       sync.Mutex
+	watch    func(simnet.Capture)      // sees every datagram before a link can lose it
 	captured map[netip.AddrPort][]byte // the last Binding request that each address has sent
 }
 
@@ -58,6 +59,12 @@ func onSceneAt(t *testing.T, c transport.Config, at netip.AddrPort, story func(s
 		s.endpoint, err = transport.NewEndpoint(c)
 		s.must(err)
 		s.net.Tap(func(d simnet.Capture) {
+			s.mu.Lock()
+			watch := s.watch
+			s.mu.Unlock()
+			if watch != nil {
+				watch(d)
+			}
 			if transport.Classify(d.Data) != transport.KindSTUN || binary.BigEndian.Uint16(d.Data) != 1 {
 				return
 			}
@@ -112,6 +119,13 @@ func (s *scene) RTCP(session *transport.Session, packet []byte, now time.Time) {
 	}
 }
 
+// watches shows every datagram from now on.
+func (s *scene) watches(f func(simnet.Capture)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watch = f
+}
+
 // drops is what the endpoint has counted for a reason.
 func (s *scene) drops(reason string) (count uint64) {
 	s.Helper()
@@ -143,6 +157,7 @@ type owner struct {
 	reports atomic.Int64
 	secured chan struct{}
 	ended   chan struct{}
+	busy    chan struct{} // not nil: Secured returns when it is closed
 
 	mu    sync.Mutex
 	story []string
@@ -154,7 +169,13 @@ func (o *owner) tell(format string, args ...any) {
 	o.story = append(o.story, fmt.Sprintf(format, args...))
 }
 
-func (o *owner) Secured(*transport.Session) { o.tell("secured"); close(o.secured) }
+func (o *owner) Secured(*transport.Session) {
+	o.tell("secured")
+	close(o.secured)
+	if o.busy != nil {
+		<-o.busy
+	}
+}
 func (o *owner) Moved(_ *transport.Session, to netip.AddrPort) {
 	o.tell("moved to %s", to)
 }
@@ -289,13 +310,14 @@ type caller struct {
 	withPwd    string      // what it answers them with; empty: without MESSAGE-INTEGRITY
 	checks     atomic.Int64
 	welcomes   atomic.Int64 // successes
+	refusals   chan []byte  // errors
 	unanswered chan []byte  // checks that it has not answered
 }
 
 // calls makes a session for a caller that answers checks.
 func (s *scene) calls() *caller {
 	s.Helper()
-	c := &caller{scene: s, ufrag: "caller", pwd: "a password of the caller", unanswered: make(chan []byte, 100)}
+	c := &caller{scene: s, ufrag: "caller", pwd: "a password of the caller", unanswered: make(chan []byte, 100), refusals: make(chan []byte, 100)}
 	c.withPwd = c.pwd
 	c.answers.Store(true)
 	c.owner = s.admit(transport.SessionConfig{Ufrag: c.ufrag, Pwd: c.pwd, FingerprintHash: "sha-256", Fingerprint: make([]byte, 32)})
@@ -332,6 +354,8 @@ func (c *caller) receive(socket *simnet.Socket, d transport.Datagram) {
 	switch binary.BigEndian.Uint16(d.Data) {
 	case 0x0101:
 		c.welcomes.Add(1)
+	case 0x0111:
+		c.refusals <- slices.Clone(d.Data)
 	case 0x0001:
 		c.checks.Add(1)
 		if !c.answers.Load() {
@@ -364,9 +388,13 @@ func (c *caller) check(nominate bool) []byte {
 }
 
 func bindingRequest(name, pwd string, nominate bool) []byte {
+	return bindingRequestAs(stun.AttrICEControlling, name, pwd, nominate)
+}
+
+func bindingRequestAs(role stun.AttrType, name, pwd string, nominate bool) []byte {
 	setters := []stun.Setter{
 		stun.BindingRequest, stun.TransactionID, stun.NewUsername(name),
-		stun.RawAttribute{Type: stun.AttrICEControlling, Value: make([]byte, 8)},
+		stun.RawAttribute{Type: role, Value: make([]byte, 8)},
 		stun.RawAttribute{Type: stun.AttrPriority, Value: []byte{110, 255, 255, 255}},
 	}
 	if nominate {
