@@ -87,23 +87,45 @@ func Run(ctx context.Context, c Config) (cases []report.Case, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	for _, name := range append([]string{"stentor"}, c.Against...) {
-		c.current = name
-		c.progress("build", 0, 1)
-		s, err := c.open(ctx, name, dir)
-		if err != nil {
-			return cases, err
-		}
-		c.progress("build", 1, 1)
-		for _, load := range c.loads(name) {
-			one, err := c.measure(ctx, s, load)
-			if err != nil {
-				return cases, err
+	servers := map[string]server{} // each is built once: the source may change meanwhile
+	// Runs are the outer loop, so that the machine's mood of a minute does not meet one server alone.
+	for i := range c.Runs {
+		for _, name := range append([]string{"stentor"}, c.Against...) {
+			c.current = name
+			if servers[name] == nil {
+				if servers[name], err = c.open(ctx, name, dir); err != nil {
+					return cases, err
+				}
 			}
-			cases = append(cases, one)
+			for _, load := range c.loads(name) {
+				c.progress(fmt.Sprintf("run %d of %d: %d×%d %s", i+1, c.Runs, load.Listeners, load.Talking, load.Rendition), 0, 1)
+				f, err := measure(ctx, &c, servers[name], load)
+				if err != nil {
+					return cases, err
+				}
+				cases = book(cases, name, load, c.Duration, f)
+			}
 		}
 	}
 	return cases, nil
+}
+
+// book adds a run's figures to its case.
+func book(cases []report.Case, server string, load Load, d time.Duration, f report.Figures) []report.Case {
+	one := report.Case{
+		Server: server, Rendition: load.Rendition, Listeners: load.Listeners, Speakers: load.Speakers,
+		Talking: load.Talking, DurationS: d.Seconds(),
+	}
+	i := slices.IndexFunc(cases, func(c report.Case) bool {
+		return c.Server == server && c.Rendition == load.Rendition && c.Listeners == load.Listeners && c.Talking == load.Talking
+	})
+	if i < 0 {
+		i = len(cases)
+		cases = append(cases, one)
+	}
+	cases[i].Runs = append(cases[i].Runs, f)
+	cases[i].Summarize()
+	return cases
 }
 
 // loads are those that make sense for a server: none but stentor has renditions.
@@ -121,26 +143,10 @@ func (c *Config) loads(server string) (out []Load) {
 
 // open makes a server ready to start.
 func (c *Config) open(ctx context.Context, name, dir string) (server, error) {
+	c.progress("build", 0, 1)
+	defer c.progress("build", 1, 1)
 	if name == "pion" {
 		return newPion(ctx, dir)
 	}
 	return newStentord(ctx, c.Stentord, dir)
-}
-
-// measure runs one server under one load as often as asked.
-func (c *Config) measure(ctx context.Context, s server, load Load) (report.Case, error) {
-	one := report.Case{
-		Server: s.Name(), Rendition: load.Rendition, Listeners: load.Listeners, Speakers: load.Speakers,
-		Talking: load.Talking, DurationS: c.Duration.Seconds(),
-	}
-	for i := range c.Runs {
-		c.progress(fmt.Sprintf("run %d of %d: %d×%d %s", i+1, c.Runs, load.Listeners, load.Talking, load.Rendition), 0, 1)
-		f, err := measure(ctx, c, s, load)
-		if err != nil {
-			return one, err
-		}
-		one.Runs = append(one.Runs, f)
-	}
-	one.Summarize()
-	return one, nil
 }

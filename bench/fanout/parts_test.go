@@ -11,11 +11,11 @@ import (
 )
 
 func TestSchedstatIsReadToTheNanosecond(t *testing.T) {
-	d, err := parseSchedstat("36502848 9783345 146\n")
-	if err != nil || d != 36502848*time.Nanosecond {
-		t.Errorf("%v, %v", d, err)
+	run, wait, err := parseSchedstat("36502848 9783345 146\n")
+	if err != nil || run != 36502848*time.Nanosecond || wait != 9783345*time.Nanosecond {
+		t.Errorf("%v, %v, %v", run, wait, err)
 	}
-	if _, err := parseSchedstat(""); err == nil {
+	if _, _, err := parseSchedstat(""); err == nil {
 		t.Error("an empty file was taken")
 	}
 }
@@ -142,5 +142,15 @@ func TestTheFloorsLoadSurvivesTheCommandLine(t *testing.T) {
 		if _, err := ParseFloorLoad(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
+	}
+}
+
+func TestBusyTimeLeavesOutIdleAndSteal(t *testing.T) {
+	busy, stolen, err := parseBusy("cpu  100 20 3 9999 888 7 5 50 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n")
+	if err != nil || busy != 1350*time.Millisecond || stolen != 500*time.Millisecond {
+		t.Errorf("%v, %v, %v", busy, stolen, err)
+	}
+	if _, _, err := parseBusy("intr 1"); err == nil {
+		t.Error("another line was taken")
 	}
 }

@@ -19,6 +19,7 @@ const userHz = 100
 type cpuTime struct {
 	at   time.Time
 	run  time.Duration // of all threads, by the scheduler's account: to the ns
+	wait time.Duration // of all threads, ready to run and not running: others had the CPU
 	stat time.Duration // user and system, by ticks of 10 ms: to cross-check
 }
 
@@ -39,11 +40,12 @@ func cpuOf(pid int) (cpuTime, error) {
 		if err != nil {
 			return cpuTime{}, err
 		}
-		run, err := parseSchedstat(string(text))
+		run, wait, err := parseSchedstat(string(text))
 		if err != nil {
 			return cpuTime{}, err
 		}
 		c.run += run
+		c.wait += wait
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "stat"))
 	if err != nil {
@@ -53,14 +55,12 @@ func cpuOf(pid int) (cpuTime, error) {
 	return c, err
 }
 
-// parseSchedstat reads the time on CPU, the first of three numbers, in ns.
-func parseSchedstat(text string) (time.Duration, error) {
-	first, _, _ := strings.Cut(text, " ")
-	ns, err := strconv.ParseInt(first, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("schedstat %q: %w", text, err)
+// parseSchedstat reads the time on CPU and the time in the run queue, the first two of three numbers, in ns.
+func parseSchedstat(text string) (run, wait time.Duration, err error) {
+	if _, err := fmt.Sscan(text, &run, &wait); err != nil {
+		return 0, 0, fmt.Errorf("schedstat %q: %w", text, err)
 	}
-	return time.Duration(ns), nil
+	return run, wait, nil
 }
 
 // parseStat adds utime and stime, fields 14 and 15 of proc(5)'s stat. The second field may hold blanks and brackets.
@@ -95,4 +95,23 @@ func parseRSS(text string) (float64, error) {
 		}
 	}
 	return 0, errors.New("smaps_rollup has no Rss")
+}
+
+// busyTime is how long the machine's CPUs have worked for anybody, and how long the hypervisor gave them to others.
+func busyTime() (busy, stolen time.Duration, err error) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, 0, err
+	}
+	return parseBusy(string(text))
+}
+
+// parseBusy adds up the first line of proc(5)'s /proc/stat: user, nice, system, irq and softirq; steal is apart.
+func parseBusy(text string) (busy, stolen time.Duration, err error) {
+	var user, nice, system, idle, iowait, irq, softirq, steal int64
+	if _, err := fmt.Sscanf(text, "cpu %d %d %d %d %d %d %d %d", &user, &nice, &system, &idle, &iowait, &irq, &softirq, &steal); err != nil {
+		return 0, 0, fmt.Errorf("/proc/stat: %w", err)
+	}
+	const tick = time.Second / userHz
+	return time.Duration(user+nice+system+irq+softirq) * tick, time.Duration(steal) * tick, nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"time"
 
@@ -34,9 +35,11 @@ type run struct {
 
 	// Sums over the windows.
 	cpu, stat, wall time.Duration
-	packets, bytes  uint64  // for listeners
-	others          uint64  // packets for speakers, who hear each other
-	sent, calls     float64 // by the server's metrics
+	queued          time.Duration // that the server's threads have waited for a CPU
+	foreign, stolen time.Duration // CPU time of other processes, and of other machines
+	packets, bytes  uint64        // for listeners
+	others          uint64        // packets for speakers, who hear each other
+	sent, calls     float64       // by the server's metrics
 	floorUs         []float64
 }
 
@@ -147,6 +150,8 @@ func (r *run) steady(ctx context.Context) error {
 	f.PacketsPerSecondPerCore = arrived / r.cpu.Seconds()
 	f.CPUCores = r.cpu.Seconds() / r.wall.Seconds()
 	f.CPUStatPercent = 100 * r.stat.Seconds() / r.cpu.Seconds()
+	f.CPUWaitPercent = 100 * r.queued.Seconds() / r.cpu.Seconds()
+	f.ForeignCores, f.StolenCores = max(0, r.foreign.Seconds()/r.wall.Seconds()), r.stolen.Seconds()/r.wall.Seconds()
 	f.PacketBytes = float64(r.bytes) / float64(max(r.packets, 1))
 	if r.calls > 0 {
 		f.BatchMean = r.sent / r.calls
@@ -168,7 +173,7 @@ func (r *run) window(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	before, err := cpuOf(r.server.PID())
+	world, err := newWorld(r.server.PID())
 	if err != nil {
 		return err
 	}
@@ -180,18 +185,41 @@ func (r *run) window(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	after, err := cpuOf(r.server.PID())
+	later, err := newWorld(r.server.PID())
 	if err != nil {
 		return err
 	}
 	r.packets += h.packets.Load() - packets
 	r.others += h.others.Load() - others
 	r.bytes += h.bytes.Load() - bytes
-	r.cpu += after.run - before.run
-	r.stat += after.stat - before.stat
-	r.wall += after.at.Sub(before.at)
+	r.cpu += later.server.run - world.server.run
+	r.queued += later.server.wait - world.server.wait
+	r.stat += later.server.stat - world.server.stat
+	r.wall += later.server.at.Sub(world.server.at)
+	r.foreign += later.foreign() - world.foreign()
+	r.stolen += later.stolen - world.stolen
 	return r.told(ctx, metrics)
 }
+
+// world is where the CPU time has gone until one moment.
+type world struct {
+	server, self cpuTime
+	busy, stolen time.Duration
+}
+
+func newWorld(server int) (w world, err error) {
+	if w.server, err = cpuOf(server); err != nil {
+		return w, err
+	}
+	if w.self, err = cpuOf(os.Getpid()); err != nil {
+		return w, err
+	}
+	w.busy, w.stolen, err = busyTime()
+	return w, err
+}
+
+// foreign is what others than the server and the generator have used.
+func (w *world) foreign() time.Duration { return w.busy - w.server.stat - w.self.stat }
 
 // told takes what the server says about the window by itself.
 func (r *run) told(ctx context.Context, before map[string]float64) error {

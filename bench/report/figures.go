@@ -57,6 +57,9 @@ type Figures struct {
 	PacketsPerSecondPerCore float64 `json:"packets_per_second_per_core"`
 	CPUCores                float64 `json:"cpu_cores"`        // the server's, in the steady windows
 	CPUStatPercent          float64 `json:"cpu_stat_percent"` // utime+stime of /proc/PID/stat, in percent of schedstat's
+	CPUWaitPercent          float64 `json:"cpu_wait_percent"` // time that the server's threads waited for a CPU, in percent of their CPU time
+	ForeignCores            float64 `json:"foreign_cores"`    // what other processes used in the steady windows
+	StolenCores             float64 `json:"stolen_cores"`     // what the hypervisor gave to others
 	BatchMean               float64 `json:"batch_mean"`       // packets a system call
 	FloorUsPerPacket        float64 `json:"floor_us_per_packet"`
 	RatioToFloor            float64 `json:"ratio_to_floor"`

@@ -63,6 +63,9 @@ func WriteTable(w io.Writer, d *Document) error {
 	return nil
 }
 
+// quietCores is what a machine uses for itself when nothing else runs.
+const quietCores = 0.1
+
 // Doubts says what a reader must know before he believes a case.
 func (c *Case) Doubts() []string {
 	var out []string
@@ -78,6 +81,9 @@ func (c *Case) Doubts() []string {
 	say(h.Duplicates, "%.0f duplicates")
 	say(h.StrangePackets, "%.0f packets without a header that could be meant")
 	say(h.SendDrops, "the kernel refused %.0f packets")
+	if h.ForeignCores+h.StolenCores > quietCores {
+		out = append(out, fmt.Sprintf("other processes used up to %.2f cores, other machines %.2f: latencies are theirs, too", h.ForeignCores, h.StolenCores))
+	}
 	if h.CPUStatPercent > 110 || c.Low.CPUStatPercent > 0 && c.Low.CPUStatPercent < 90 {
 		out = append(out, fmt.Sprintf("/proc/PID/stat says %.0f … %.0f %% of schedstat's CPU", c.Low.CPUStatPercent, h.CPUStatPercent))
 	}
