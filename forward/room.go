@@ -147,7 +147,7 @@ func (rd *Reader) publish(src *source, slot int, f *frame, anchor bool, lost int
 	st.seq += 1 + uint64(min(lost, lossMax))
 	// Whoever sends faster than time passes must not drag the slot away from those who speak in it next.
 	st.end = min(ts+uint64(f.samples), clock+strayMax)
-	src.last, src.end = f.payload, f.ts+uint64(f.samples)
+	src.end = f.ts + uint64(f.samples)
 	pk := &Packet{
 		seq: st.seq, ts: uint32(ts), csrc: src.peer.config.AudioID, origin: src.peer, slot: uint8(slot),
 		level: f.level, marker: anchor, payload: f.payload,
@@ -176,17 +176,22 @@ func (rd *Reader) endSpurt(src *source, now time.Time) {
 	}
 	src.speech.stop()
 	if slot := src.slot; slot >= 0 {
-		if !src.dtx {
-			p := opus.Silence(src.last)
-			n, _ := opus.Duration(p)
-			rd.publish(src, slot, &frame{ts: src.end, payload: p, samples: n, level: silent}, false, 0, now)
+		if !src.dtx { // silence itself, or the comfort noise would be what was said last
+			rd.close(src, slot, opus.Quiet, now)
+			rd.close(src, slot, opus.Silence(opus.Quiet), now)
 		}
 		r := src.peer.room
 		r.sel.release(src, now)
 		rd.setHeard(r, slot, nil)
 	}
-	src.spurt, src.dtx, src.last = false, false, nil
+	src.spurt, src.dtx = false, false
 	rd.setSpeaking(src, false)
+}
+
+// close publishes a packet that no peer has sent, behind the last one of a spurt.
+func (rd *Reader) close(src *source, slot int, p []byte, now time.Time) {
+	n, _ := opus.Duration(p)
+	rd.publish(src, slot, &frame{ts: src.end, payload: p, samples: n, level: silent}, false, 0, now)
 }
 
 func (rd *Reader) setSpeaking(src *source, on bool) {

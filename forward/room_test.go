@@ -157,8 +157,8 @@ func TestMutingClosesTheSpurtForGood(t *testing.T) {
 	p.Set(true, true, false)
 	s.rd.runCommands(s.now)
 	got := s.published()
-	if len(got) != 1 || !bytes.Equal(got[0].payload, opus.Silence(voice)) || got[0].marker {
-		t.Fatalf("muting publishes %d packets, want the closing one", len(got))
+	if len(got) != 2 || !closes(got) || got[0].marker {
+		t.Fatalf("muting publishes %d packets, want the two that close", len(got))
 	}
 	s.passes(100 * time.Millisecond)
 	m.talks(5, loud)
@@ -171,9 +171,14 @@ func TestMutingClosesTheSpurtForGood(t *testing.T) {
 	p.Set(true, false, false)
 	s.rd.runCommands(s.now)
 	m.talks(1, loud)
-	if again := s.published(); len(again) != 1 || again[0].seq != got[0].seq+1 || !again[0].marker {
+	if again := s.published(); len(again) != 1 || again[0].seq != got[1].seq+1 || !again[0].marker {
 		t.Errorf("unmuted: %+v", again)
 	}
+}
+
+// closes tells whether two packets end a spurt: silence, then its sign.
+func closes(pks []*Packet) bool {
+	return bytes.Equal(pks[0].payload, opus.Quiet) && bytes.Equal(pks[1].payload, opus.Silence(opus.Quiet))
 }
 
 func TestWhoLeavesLeavesNothing(t *testing.T) {
@@ -187,8 +192,8 @@ func TestWhoLeavesLeavesNothing(t *testing.T) {
 	p.Leave()
 	s.rd.runCommands(s.now)
 	got := s.published()
-	if len(got) != 2 || !bytes.Equal(got[0].payload, voice) || !bytes.Equal(got[1].payload, opus.Silence(voice)) {
-		t.Fatalf("leaving publishes %d packets, want the one that waited and the closing one", len(got))
+	if len(got) != 3 || !bytes.Equal(got[0].payload, voice) || !closes(got[1:]) {
+		t.Fatalf("leaving publishes %d packets, want the one that waited and the two that close", len(got))
 	}
 	s.plane.TakeChanges()
 	s.passes(3 * time.Second)

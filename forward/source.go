@@ -24,8 +24,7 @@ type source struct {
 	slot   int       // -1: not heard
 	spurt  bool      // the next published frame is the first of a spurt
 	dtx    bool      // the last published frame was a sign of silence
-	last   []byte    // payload of the last published frame
-	end    uint64    // its end on the source's clock
+	end    uint64    // end of the last published frame on the source's clock
 	live   bool      // stands in the Reader's list of sources that send
 	heard  time.Time // last packet
 	report time.Time // when the next receiver report is due

@@ -113,6 +113,10 @@ var silence = func() (t [256][1]byte) {
 	return t
 }()
 
+// Quiet decodes to 20 ms of zeros: full-band CELT, mono, with nothing but its silence flag set (RFC 6716 §4.3). It
+// also empties the decoder's estimate of background noise, which comfort noise is made of. Not to be written to.
+var Quiet = []byte{0xf8, 0xff, 0xfe}
+
 // Silence is the packet that ends a spurt of packets like p: the same mode, bandwidth and channels, one frame of no
 // octets (RFC 6716 §3.2.1 allows it). A receiver turns to comfort noise on it, where plain absence would be taken
 // for loss. It is shared and must not be written to.

@@ -133,11 +133,17 @@ func grammarError(text string, cause error) error {
 	return invalid(n+1, quote(strings.TrimRight(lines[n], "\r\n"))+": "+plain(cause))
 }
 
+// plainMax is how much of pion's reason is told.
+const plainMax = 160
+
 // plain puts pion's reason in words that help without its source at hand.
 func plain(cause error) string {
 	msg := strings.TrimPrefix(cause.Error(), "sdp: ")
 	if strings.HasPrefix(msg, "syntax error") || errors.Unwrap(cause) == nil {
 		return "malformed, or out of the order v o s t a m (RFC 8866 §5)"
+	}
+	if len(msg) > plainMax { // it quotes the offer
+		msg = strings.ToValidUTF8(msg[:plainMax], "") + "…"
 	}
 	return msg
 }
