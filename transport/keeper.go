@@ -30,7 +30,7 @@ type credentials struct {
 	remoteUfrag, remotePwd string
 }
 
-// name is whether a USERNAME is for this generation (RFC 8445 §7.2.2).
+// named tells whether a USERNAME is for this generation (RFC 8445 §7.2.2).
 func (c *credentials) named(username []byte) bool {
 	n := len(c.ufrag)
 	return len(username) == n+1+len(c.remoteUfrag) &&

@@ -92,6 +92,25 @@ func TestANominationWaitsForTheAnswerAndARestartForgetsIt(t *testing.T) {
 	})
 }
 
+func TestARestartBeforeTheFirstCheck(t *testing.T) {
+	onScene(t, func(s *scene) {
+		c := s.calls()
+		old := c.check(true)
+		_, _, err := c.session.Restart("again", "another password of the caller")
+		s.must(err)
+		c.ufrag, c.pwd, c.withPwd = "again", "another password of the caller", "another password of the caller"
+		socket := c.at(home)
+		s.sends(socket, old)
+		if s.drops("unknown_ufrag") != 1 || c.session.Path().IsValid() {
+			s.Error("the first offer's credentials still work")
+		}
+		s.sends(socket, c.check(true))
+		if c.session.Path() != home {
+			s.Errorf("path %s", c.session.Path())
+		}
+	})
+}
+
 // TestReplayedChecksCauseFewOfOurs: whoever has captured one check can make us answer to any address, but not ask at
 // every one of them, too.
 func TestReplayedChecksCauseFewOfOurs(t *testing.T) {

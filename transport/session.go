@@ -86,7 +86,7 @@ type Session struct {
 	from netip.AddrPort // Owned by the goroutine that calls Poll: sender of the packet under way.
 }
 
-// NewSession makes a session and waits for its peer: from now on STUN for it is answered. Start lets it connect.
+// NewSession makes a session that waits for its peer: from now on STUN for it is answered.
 func (e *Endpoint) NewSession(c SessionConfig) (*Session, error) {
 	s := &Session{endpoint: e, config: c, chosen: make(chan struct{})}
 	s.ufrag, s.pwd = newCredentials()
@@ -102,8 +102,7 @@ func (e *Endpoint) NewSession(c SessionConfig) (*Session, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	agent := s.agent
-	s.tasks.Go(func() { s.run(ctx, agent) })
+	s.tasks.Go(func() { s.run(ctx) })
 	return s, nil
 }
 
@@ -141,6 +140,9 @@ func (s *Session) newAgent() error {
 	if err == nil {
 		err = s.gather()
 	}
+	if err == nil {
+		err = s.accept()
+	}
 	if err != nil {
 		_ = agent.GracefulClose()
 	}
@@ -165,12 +167,22 @@ func (s *Session) gather() error {
 	return err
 }
 
-// run takes a session from its first check to its keys.
-func (s *Session) run(ctx context.Context, agent *ice.Agent) {
-	if _, err := agent.Accept(ctx, s.config.Ufrag, s.config.Pwd); err != nil {
-		return // only because Close has cancelled: the agent itself never gives up
+// accept lets the agent answer checks. It is called here and not where the first pair is waited for, so that no Restart
+// can come before it; the wait that belongs to it is broken off at once, because the callback tells of the pair.
+func (s *Session) accept() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := s.agent.Accept(ctx, s.config.Ufrag, s.config.Pwd)
+	if errors.Is(err, ice.ErrCanceledByCaller) {
+		return nil
 	}
-	select { // the agent's callback may come after Accept has returned
+	return err
+}
+
+// run takes a session from its first check to its keys.
+func (s *Session) run(ctx context.Context) {
+	defer s.cancel() // what hangs on ctx can go
+	select {
 	case <-s.chosen:
 	case <-ctx.Done():
 		return
