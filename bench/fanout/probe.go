@@ -12,6 +12,9 @@ import (
 // stampsMax is how many receive stamps of each stream a probe keeps: far more than earQueue lets wait.
 const stampsMax = 1024
 
+// silenceMax is the longest frame of silence, in octets: libopus' own is FF FE; the shortest of the speech has 40.
+const silenceMax = 2
+
 // probe is a listener that looks into every packet.
 type probe struct {
 	speech    *speech
@@ -26,7 +29,7 @@ type probe struct {
 	unknown  uint64 // frames that nobody had sent, and packets that are no Opus
 	skipped  uint64 // frames between two of the same speaker that did not come
 	repeated uint64 // frames that came again or out of order
-	silences uint64 // empty frames, by which a server may end a spurt
+	silences uint64 // frames of silence, by which a server may end a spurt
 }
 
 // share is what one talker says, and how far the probe has heard him.
@@ -78,7 +81,7 @@ func (p *probe) take(packet client.Packet) {
 	defer p.mu.Unlock()
 	newest := -1
 	ok := unpack(packet.Payload, func(toc byte, frame []byte) {
-		if len(frame) == 0 {
+		if len(frame) <= silenceMax {
 			p.silences++
 			return
 		}

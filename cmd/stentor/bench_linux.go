@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -119,6 +120,9 @@ func (t *tool) benchFanout(cmd *cobra.Command, f fanoutFlags) error {
 	var failed error
 	d.Cases, failed = fanout.Run(cmd.Context(), c)
 	progress.close()
+	if failed != nil && !errors.Is(failed, context.Canceled) {
+		failed = errors.New(failed.Error()) // what its errno means to other commands, it does not mean here
+	}
 	if len(d.Cases) == 0 {
 		return failed
 	}
