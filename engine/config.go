@@ -21,6 +21,7 @@ type Config struct {
 	Control     string      // path of the Unix socket; default /run/stentor/control.sock
 	ControlMode os.FileMode // permissions of that socket; default 0660
 	HTTP        string      // address of /metrics and /healthz, host:port; empty: none
+	Profile     bool        // serve /debug/pprof/ there too; default no: whoever reaches it sees memory and costs CPU
 
 	// Limits. Each is refused with reason "busy" or "room_full" when reached.
 	MaxRooms        int // default 10000
@@ -125,14 +126,22 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// parseAdvertise reads "IP" or "IP:port".
+// parseAdvertise reads "IP" or "IP:port", of a kind that a browser can send to.
 func parseAdvertise(s string, port uint16) (netip.AddrPort, error) {
-	if ip, err := netip.ParseAddr(s); err == nil {
-		return netip.AddrPortFrom(ip, port), nil
-	}
 	ap, err := netip.ParseAddrPort(s)
-	if err != nil || ap.Port() == 0 {
-		return netip.AddrPort{}, fmt.Errorf("%q is no IP address and no IP:port", s)
+	if ip, ipErr := netip.ParseAddr(s); ipErr == nil {
+		ap, err = netip.AddrPortFrom(ip, port), nil
 	}
-	return ap, nil
+	ip := ap.Addr().Unmap()
+	switch {
+	case err != nil:
+		return netip.AddrPort{}, fmt.Errorf("%q is no IP address and no IP:port", s)
+	case ap.Port() == 0:
+		return netip.AddrPort{}, fmt.Errorf("%q has port 0", s)
+	case ip.IsUnspecified() || ip.IsMulticast():
+		return netip.AddrPort{}, fmt.Errorf("nobody can send to %s", ip)
+	case ip.Zone() != "":
+		return netip.AddrPort{}, fmt.Errorf("%s has a zone, which a candidate cannot carry", ip)
+	}
+	return netip.AddrPortFrom(ip, ap.Port()), nil
 }

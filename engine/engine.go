@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,9 +18,6 @@ import (
 	"stentor/forward"
 	"stentor/transport"
 )
-
-// Version of the daemon, as engine.info and --version tell it.
-const Version = "0.1.0-dev"
 
 // protocolVersion grows only when a client written for the last one would break.
 const protocolVersion = 1
@@ -130,7 +128,13 @@ func advertised(list []string, local netip.AddrPort) ([]netip.AddrPort, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
+		if ap.Addr().Is6() && local.Addr().Is4() {
+			return nil, fmt.Errorf("%s is IPv6, and the media socket %s is IPv4 alone", ap.Addr(), local)
+		}
+		if ap.Addr().Is4() && local.Addr().Is6() && !local.Addr().IsUnspecified() {
+			return nil, fmt.Errorf("%s is IPv4, and the media socket %s is IPv6 alone", ap.Addr(), local)
+		}
+		out = append(out, ap)
 	}
 	return out, nil
 }
@@ -289,7 +293,7 @@ func (e *Engine) Snapshot(_ context.Context, rooms []string) (*control.Snapshot,
 	defer e.mu.Unlock()
 	snap := &control.Snapshot{Rooms: []control.RoomSnapshot{}}
 	for _, r := range e.sortedRooms() {
-		if len(rooms) > 0 && !contains(rooms, r.id) {
+		if len(rooms) > 0 && !slices.Contains(rooms, r.id) {
 			continue
 		}
 		snap.Rooms = append(snap.Rooms, control.RoomSnapshot{Room: r.tell(), Participants: r.peerStates()})
@@ -324,16 +328,18 @@ func (e *Engine) Info(context.Context) (*control.EngineInfo, error) {
 	return info, nil
 }
 
+// drainSame is how far apart two deadlines may be and still be one: a call that was repeated.
+const drainSame = time.Second
+
 // Drain refuses new rooms and peers from now on and ends Run when the last peer has left, or at the deadline.
 func (e *Engine) Drain(_ context.Context, p *control.DrainParams) (*control.Empty, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
 	by := now.Add(time.Duration(p.DeadlineS * float64(time.Second)))
-	if !e.draining {
-		e.draining = true
-		e.events.Append(control.Event{Type: control.EventEngineDraining, DeadlineS: p.DeadlineS})
+	if d := by.Sub(e.drainBy); !e.draining || d > drainSame || d < -drainSame {
+		e.draining, e.drainBy = true, by
+		e.events.Append(control.Event{Type: control.EventEngineDraining, DeadlineS: &p.DeadlineS})
 	}
-	e.drainBy = by
 	return &control.Empty{}, nil
 }

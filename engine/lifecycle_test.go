@@ -255,3 +255,33 @@ func TestASnapshotAndTheEventsAfterItAreTheWholeTruth(t *testing.T) {
 		equal(t, s.eventsAfter(cursor), []string{"peer.joined r/bob", "peer.connected r/bob"})
 	})
 }
+
+func TestAnAddressThatNobodyCanSendToIsRefused(t *testing.T) {
+	for _, bad := range []string{"0.0.0.0", "::", "224.0.0.1", "fe80::1%eth0", "10.0.0.1:0", "host", ""} {
+		c := Default()
+		c.Advertise = []string{bad}
+		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), "advertise: ") {
+			t.Errorf("advertise %q: %v", bad, err)
+		}
+	}
+	for media, bad := range map[string]string{"127.0.0.1:0": "::1", "[::1]:0": "127.0.0.1"} {
+		c := Default()
+		c.Media, c.Advertise = media, []string{bad}
+		if _, err := New(c); err == nil || !strings.Contains(err.Error(), "advertise: ") {
+			t.Errorf("advertise %q on %s: %v", bad, media, err)
+		}
+	}
+}
+
+func TestADrainThatIsCalledAgainTellsItsNewDeadline(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.open("r", 3)
+		s.joins("r", "ann", listener)
+		cursor := s.engine.Events().Cursor()
+		for _, deadline := range []float64{100, 100, 200} {
+			_, err := s.engine.Drain(s.Context(), &control.DrainParams{DeadlineS: deadline})
+			s.must(err)
+		}
+		equal(t, s.eventsAfter(cursor), []string{"engine.draining ", "engine.draining "})
+	})
+}

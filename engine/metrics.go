@@ -167,13 +167,15 @@ func role(p *peer) string {
 	return "listener"
 }
 
-// httpMux serves /metrics, /healthz and /debug/pprof/. A daemon that drains is not healthy: whoever balances load looks elsewhere.
+// httpMux serves /metrics, /healthz and, if that is set, /debug/pprof/. A daemon that drains is not healthy: whoever balances load looks elsewhere.
 func (e *Engine) httpMux() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(e.metrics.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	if e.config.Profile {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		e.mu.Lock()
 		draining := e.draining

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"net/netip"
 	"time"
@@ -17,7 +18,8 @@ type peer struct {
 	engine  *Engine // Immutable.
 	room    *room
 	id      string
-	params  control.PeerJoinParams // as given, for telling a repetition from a conflict
+	params  control.PeerJoinParams // as given but for the offer, for telling a repetition from a conflict
+	sdp     [sha256.Size]byte      // of the offer, which may be long: only its digest is kept
 	audioID uint32
 
 	ready chan struct{} // closed when the join is decided
@@ -37,12 +39,12 @@ type peer struct {
 	muted    bool
 	priority bool
 	speaking bool   // as told last
-	asked    string // rendition that peer.update asked for; "" or "default": the room's
+	asked    string // rendition that peer.update asked for; "": the room's
 
-	restarting  chan struct{} // non-nil while a restart is under way
-	restartSDP  string        // last restart's offer
-	restartTold string        // and its answer
-	version     uint64        // of our SDP
+	restarting  chan struct{}     // non-nil while a restart is under way
+	restartSDP  [sha256.Size]byte // of the last restart's offer
+	restartTold string            // and its answer
+	version     uint64            // of our SDP
 }
 
 // disconnectedAfter is how long nothing authentic may come before a peer counts as disconnected: browsers check
@@ -56,7 +58,7 @@ func (e *Engine) PeerJoin(ctx context.Context, params *control.PeerJoinParams) (
 		return nil, err
 	}
 	if mine {
-		e.connect(p)
+		e.connect(p, params.SDP)
 	}
 	select {
 	case <-p.ready:
@@ -70,7 +72,9 @@ func (e *Engine) PeerJoin(ctx context.Context, params *control.PeerJoinParams) (
 }
 
 // reserve takes the peer's place in the registry; mine: the caller must connect it.
-func (e *Engine) reserve(params *control.PeerJoinParams) (p *peer, mine bool, err error) {
+func (e *Engine) reserve(given *control.PeerJoinParams) (p *peer, mine bool, err error) {
+	sum, params := sha256.Sum256([]byte(given.SDP)), *given
+	params.SDP = ""
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r := e.rooms[params.Room]
@@ -78,7 +82,7 @@ func (e *Engine) reserve(params *control.PeerJoinParams) (p *peer, mine bool, er
 		return nil, false, errNoRoom(params.Room)
 	}
 	if p := r.peers[params.Peer]; p != nil {
-		if p.params != *params {
+		if p.params != params || p.sdp != sum {
 			return nil, false, control.Errorf(control.ReasonPeerConflict, "peer %q has joined with other parameters", params.Peer).
 				WithHint("peer.leave first; peer.update changes rights; peer.restart takes an ICE-restart offer")
 		}
@@ -97,7 +101,7 @@ func (e *Engine) reserve(params *control.PeerJoinParams) (p *peer, mine bool, er
 		e.audioID++
 	}
 	p = &peer{
-		engine: e, room: r, id: params.Peer, params: *params, audioID: e.audioID, ready: make(chan struct{}),
+		engine: e, room: r, id: params.Peer, params: params, sdp: sum, audioID: e.audioID, ready: make(chan struct{}),
 		state: control.StateConnecting, joinedAt: time.Now().UTC(),
 		maySpeak: params.MaySpeak, muted: params.Muted, priority: params.Priority,
 	}
@@ -107,8 +111,8 @@ func (e *Engine) reserve(params *control.PeerJoinParams) (p *peer, mine bool, er
 }
 
 // connect does the work of a join outside of the lock, and decides it.
-func (e *Engine) connect(p *peer) {
-	err := p.open()
+func (e *Engine) connect(p *peer, text string) {
+	err := p.open(text)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	defer close(p.ready)
@@ -132,8 +136,8 @@ func (e *Engine) connect(p *peer) {
 func ptr[T any](v T) *T { return &v }
 
 // open reads the offer, makes the session and writes the answer.
-func (p *peer) open() error {
-	offer, err := sdp.ParseOffer(p.params.SDP)
+func (p *peer) open(text string) error {
+	offer, err := sdp.ParseOffer(text)
 	if err != nil {
 		return sdpError(err)
 	}
@@ -183,7 +187,7 @@ func (p *peer) answerTo(offer *sdp.Offer) (string, error) {
 	p.version++
 	return offer.Answer(sdp.AnswerConfig{
 		SessionID: uint64(p.audioID), Version: p.version, Ufrag: ufrag, Pwd: pwd,
-		Fingerprint: e.endpoint.Fingerprint(), Candidates: e.endpoint.Candidates(), CNAME: "stentor",
+		Fingerprint: e.endpoint.Fingerprint(), Candidates: e.endpoint.Candidates(), CNAME: forward.CNAME,
 		MaxSlots: p.room.slots, SSRCs: p.room.fwd.SSRCs(), StreamID: "stentor",
 	})
 }
@@ -225,6 +229,9 @@ func (e *Engine) PeerUpdate(_ context.Context, u *control.PeerUpdateParams) (*co
 	was, wasAsked := [3]bool{p.maySpeak, p.muted, p.priority}, p.asked
 	if u.Rendition != nil {
 		p.asked = *u.Rendition
+		if p.asked == control.RenditionDefault {
+			p.asked = ""
+		}
 	}
 	for _, f := range []struct {
 		to   *bool
@@ -263,7 +270,7 @@ func (e *Engine) PeerRestart(ctx context.Context, params *control.PeerRestartPar
 		return nil, err
 	}
 	if offer != nil {
-		p.offer, p.restartSDP, p.restartTold = offer, params.SDP, answer
+		p.offer, p.restartSDP, p.restartTold = offer, sha256.Sum256([]byte(params.SDP)), answer
 	}
 	return &control.PeerRestartResult{SDP: answer}, nil
 }
@@ -295,7 +302,7 @@ func (e *Engine) claimRestart(ctx context.Context, params *control.PeerRestartPa
 // restart does the work outside of the lock; offer is nil when it was a repetition. Whoever has claimed the restart
 // may read and write offer and version.
 func (p *peer) restart(text string) (answer string, offer *sdp.Offer, err error) {
-	if text == p.restartSDP {
+	if p.restartTold != "" && sha256.Sum256([]byte(text)) == p.restartSDP {
 		return p.restartTold, nil, nil
 	}
 	if offer, err = sdp.ParseOffer(text); err != nil {
@@ -396,7 +403,7 @@ func (p *peer) addStatistics(st *control.Peer, now time.Time) {
 	const samplesPerMs = 48
 	if path := p.session.Path(); path.IsValid() {
 		st.Path = &control.Path{
-			Remote: path.String(), SRTPProfile: p.session.Profile(), LastSeenS: now.Sub(p.session.LastSeen()).Seconds(),
+			Remote: path.String(), SRTPProfile: p.session.Profile(), LastSeenS: max(0, now.Sub(p.session.LastSeen()).Seconds()),
 		}
 	}
 	up, down := &p.fwd.Up, &p.fwd.Down

@@ -14,8 +14,6 @@ import (
 // defaultSlots is as many as people talk at once before it is noise.
 const defaultSlots = 3
 
-func contains(list []string, s string) bool { return slices.Contains(list, s) }
-
 // RoomOpen opens a room, or returns the one that is open with the same parameters.
 func (e *Engine) RoomOpen(_ context.Context, p *control.RoomOpenParams) (*control.Room, error) {
 	e.mu.Lock()
@@ -33,7 +31,10 @@ func (e *Engine) RoomOpen(_ context.Context, p *control.RoomOpenParams) (*contro
 		return nil, err
 	}
 	e.rooms[p.Room] = r
-	e.events.Append(control.Event{Type: control.EventRoomOpened, Room: r.id})
+	e.events.Append(control.Event{
+		Type: control.EventRoomOpened, Room: r.id, Slots: r.slots, MaxPeers: r.maxPeers, DefaultRendition: r.asked,
+		Rendition: r.rendition.String(),
+	})
 	st := r.tell()
 	return &st, nil
 }
@@ -127,8 +128,9 @@ func (r *room) heard() []control.Slot {
 	out := make([]control.Slot, r.slots)
 	for i := range out {
 		out[i].Slot = i
-		if p := r.fwd.Heard(i); p != nil {
-			out[i].Peer, out[i].AudioID = p.User().(*peer).id, p.AudioID()
+		// Who has left may be heard for another moment, until the data plane knows.
+		if f := r.fwd.Heard(i); f != nil && !f.User().(*peer).gone {
+			out[i].Peer, out[i].AudioID = f.User().(*peer).id, f.AudioID()
 		}
 	}
 	return out

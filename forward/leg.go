@@ -11,6 +11,9 @@ import (
 
 // headerSize is an egress header with everything: 12 fixed octets, one CSRC, and one word of one-byte extensions
 // (RFC 8285 §4.2) for the audio level.
+// CNAME is the canonical name of all streams that a daemon sends.
+const CNAME = "stentor"
+
 const (
 	headerFixed = 12
 	headerCSRC  = 16

@@ -58,6 +58,7 @@ func (p *Peer) Speaking() bool { return p.speaking.Load() }
 // Join adds a peer to the room. It may be heard when its session is secured, and hears when Attach is called.
 func (r *Room) Join(c PeerConfig) *Peer {
 	p := &Peer{config: c, room: r}
+	p.Up.Level.Store(silent)
 	p.src = source{peer: p, maySpeak: c.MaySpeak, muted: c.Muted, priority: c.Priority, slot: -1}
 	return p
 }
@@ -106,9 +107,6 @@ func (p *Peer) Follow(rend Rendition) {
 		sh.do(func(time.Time) { sh.follow(l, rend) })
 	})
 }
-
-// Rendition is what the peer is sent, or is about to be.
-func (p *Peer) Rendition() Rendition { return p.rendition }
 
 // Move sends to another address from now on.
 func (p *Peer) Move(s *transport.Session) {

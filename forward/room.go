@@ -15,7 +15,6 @@ type Room struct {
 	epoch time.Time
 	base  uint64   // the room's clock at epoch
 	ssrcs []uint32 // one a slot
-	cname string
 
 	program Program
 	follows []follow // one a shard
@@ -47,7 +46,7 @@ const strayMax = 5 * opus.SampleRate
 // OpenRoom makes a room with 1 to 16 slots. user is the engine's.
 func (p *Plane) OpenRoom(slots int, user any) *Room {
 	r := &Room{
-		plane: p, user: user, epoch: time.Now(), cname: "stentor",
+		plane: p, user: user, epoch: time.Now(),
 		base:  1<<32 | uint64(rand.Uint32()), // RFC 3550 §5.1: unpredictable; the rest keeps differences positive
 		slots: make([]slot, slots), sel: selection{places: make([]place, slots)},
 		follows: make([]follow, len(p.shards)),

@@ -102,7 +102,7 @@ func (rd *Reader) reportTo(src *source, now time.Time) {
 	room := p.room
 	b, err := rtcp.Marshal([]rtcp.Packet{
 		&rtcp.ReceiverReport{SSRC: room.ssrcs[0], Reports: []rtcp.ReceptionReport{block}},
-		sdes(room.ssrcs[:1], room.cname),
+		sdes(room.ssrcs[:1]),
 	})
 	if err != nil {
 		return
@@ -113,11 +113,12 @@ func (rd *Reader) reportTo(src *source, now time.Time) {
 	}
 }
 
-func sdes(ssrcs []uint32, cname string) *rtcp.SourceDescription {
+// sdes names streams. All are the daemon's (RFC 3550 §6.5.1), as the answers say.
+func sdes(ssrcs []uint32) *rtcp.SourceDescription {
 	d := &rtcp.SourceDescription{}
 	for _, s := range ssrcs {
 		d.Chunks = append(d.Chunks, rtcp.SourceDescriptionChunk{
-			Source: s, Items: []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: cname}},
+			Source: s, Items: []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: CNAME}},
 		})
 	}
 	return d
@@ -154,7 +155,7 @@ func (l *leg) senderReports(b []byte, now time.Time, bye bool) []byte {
 		ssrcs = room.ssrcs[:1]
 		packets = append(packets, &rtcp.ReceiverReport{SSRC: ssrcs[0]})
 	}
-	packets = append(packets, sdes(ssrcs, room.cname))
+	packets = append(packets, sdes(ssrcs))
 	if bye {
 		packets = append(packets, &rtcp.Goodbye{Sources: ssrcs, Reason: "left"})
 	}

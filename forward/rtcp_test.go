@@ -90,7 +90,7 @@ func TestSenderReportsAndGoodbye(t *testing.T) {
 		}
 	}
 	if d := got[2].(*rtcp.SourceDescription); len(d.Chunks) != 2 || d.Chunks[1].Source != s.room.ssrcs[2] ||
-		d.Chunks[1].Items[0].Type != rtcp.SDESCNAME || d.Chunks[1].Items[0].Text != s.room.cname {
+		d.Chunks[1].Items[0].Type != rtcp.SDESCNAME || d.Chunks[1].Items[0].Text != CNAME {
 		t.Errorf("%+v", d)
 	}
 

@@ -78,6 +78,7 @@ func (s *shard) run() {
 		case <-s.wake:
 		case now := <-tick.C:
 			s.visitLegs(now)
+			s.busy.Add(int64(time.Since(now)))
 			if len(s.legs) > 0 {
 				tick.Reset(visitTick)
 			}
@@ -195,10 +196,6 @@ func (s *shard) send(rend Rendition, list []*leg, b *burst) {
 
 // follow makes a leg wait for a boundary where it may change to another rendition.
 func (s *shard) follow(l *leg, rend Rendition) {
-	if l.gone {
-		s.counted(l.peer.room, rend, -1, -1) // Follow has counted it
-		return
-	}
 	f := &l.peer.room.follows[s.id]
 	if l.want != l.rendition { // it still waits for another one
 		s.counted(l.peer.room, l.want, -1, -1)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"stentor/engine"
 )
 
 // settings are the flags.
@@ -38,6 +40,7 @@ func command() *cobra.Command {
 	var s settings
 	c := &cobra.Command{
 		Use:           "spaces",
+		Version:       engine.Build(),
 		Short:         "The whole Spaces experience in a web page, on the Stentor media engine",
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,

@@ -180,8 +180,8 @@ func detail(e *control.Event) string {
 	if e.Reason != "" {
 		parts = append(parts, e.Reason)
 	}
-	if e.Type == control.EventEngineDraining {
-		parts = append(parts, fmt.Sprintf("deadline %gs", e.DeadlineS))
+	if e.DeadlineS != nil {
+		parts = append(parts, fmt.Sprintf("deadline %gs", *e.DeadlineS))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"stentor/engine"
 	"stentor/engine/control"
 )
 
@@ -71,6 +72,7 @@ func (t *tool) command() *cobra.Command {
 	}
 	root := &cobra.Command{
 		Use:           "stentor",
+		Version:       engine.Build(),
 		Short:         "Look into a running stentord",
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -90,7 +92,7 @@ func (t *tool) versionCommand() *cobra.Command {
 		Short: "Print this tool's version",
 		Args:  between(0, 0),
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(t.out, "stentor", version())
+			_, err := fmt.Fprintln(t.out, "stentor", engine.Build())
 			return err
 		},
 	}

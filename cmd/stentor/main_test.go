@@ -152,7 +152,7 @@ func story(l *control.Log) {
 	l.Append(control.Event{Type: control.EventPeerSpeaking, Room: "lounge", Peer: "ann", Speaking: yesPointer()})
 	l.Append(control.Event{Type: control.EventSlotsChanged, Room: "lounge", Heard: lounge.Heard})
 	l.Append(control.Event{Type: control.EventPeerLeft, Room: "lounge", Peer: "ann", Reason: control.LeftByCall})
-	l.Append(control.Event{Type: control.EventEngineDraining, DeadlineS: 30})
+	l.Append(control.Event{Type: control.EventEngineDraining, DeadlineS: new(30.0)})
 	l.Append(control.Event{Type: control.EventRoomOpened, Room: "attic"})
 }
 

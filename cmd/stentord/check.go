@@ -44,6 +44,8 @@ func scalarNode(p any, origin string) *yaml.Node {
 	switch kindOf(p) {
 	case "number", "mode":
 		n.Tag = "!!int"
+	case "switch":
+		n.Tag = "!!bool"
 	}
 	return n
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"stentor/engine"
 )
 
 // Exit codes; doc.go says when each is given.
@@ -49,7 +51,7 @@ func command(environ []string) *cobra.Command {
 		Long: "Stentord is a media engine for live audio rooms, driven over its control socket.\n\n" +
 			"Settings come from, later over earlier: defaults, the file of --config, environment, flags.\n" +
 			"--max-rooms on the command line is max_rooms in the file and STENTOR_MAX_ROOMS in the environment.",
-		Version:           version(),
+		Version:           engine.Build(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},

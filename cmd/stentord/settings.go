@@ -43,6 +43,8 @@ var settings = []setting{
 		at: func(o *options) any { return &o.ControlMode }},
 	{name: "http", about: "TCP address of /metrics and /healthz; empty for none", limits: "host:port or empty",
 		at: func(o *options) any { return &o.HTTP }},
+	{name: "profile", about: "serve /debug/pprof/ at the http address, too: memory and CPU profiles for whoever reaches it", limits: "true or false",
+		at: func(o *options) any { return &o.Profile }},
 	{name: "max_rooms", about: "rooms open at once", limits: "1 … 1000000",
 		at: func(o *options) any { return &o.MaxRooms }},
 	{name: "max_peers", about: "peers in all rooms together", limits: "1 … 10000000",
@@ -108,6 +110,8 @@ func kindOf(p any) string {
 	switch p.(type) {
 	case *int:
 		return "number"
+	case *bool:
+		return "switch"
 	case *time.Duration:
 		return "duration"
 	case *os.FileMode:

@@ -159,7 +159,7 @@ func nodeTexts(n *yaml.Node, p any) ([]string, error) {
 // checkTag refuses what YAML reads as something other than what the setting holds: 8 and "8" are not the same there.
 func checkTag(n *yaml.Node, p any) error {
 	switch p.(type) {
-	case *int:
+	case *int, *bool:
 		if n.Tag == "!!str" && n.Style != 0 {
 			return fmt.Errorf("%q is text to YAML, write it without quotes", n.Value)
 		}

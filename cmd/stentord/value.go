@@ -21,6 +21,8 @@ func assign(p any, texts []string) error {
 	switch v := p.(type) {
 	case *string:
 		*v = text
+	case *bool:
+		return assignBool(v, text)
 	case *int:
 		return assignInt(v, text)
 	case *time.Duration:
@@ -55,6 +57,14 @@ func assignInt(v *int, text string) error {
 		return fmt.Errorf("%q is no whole number", text)
 	}
 	*v = n
+	return nil
+}
+
+func assignBool(v *bool, text string) error {
+	if text != "true" && text != "false" {
+		return fmt.Errorf("%q is neither true nor false", text)
+	}
+	*v = text == "true"
 	return nil
 }
 
@@ -99,6 +109,8 @@ func format(p any) string {
 	switch v := p.(type) {
 	case *string:
 		return *v
+	case *bool:
+		return strconv.FormatBool(*v)
 	case *int:
 		return strconv.Itoa(*v)
 	case *time.Duration:

@@ -47,7 +47,7 @@ func (f *fake) Info(context.Context) (*EngineInfo, error) {
 
 func (f *fake) Drain(_ context.Context, p *DrainParams) (*Empty, error) {
 	defer f.enter(*p)()
-	f.log.Append(Event{Type: EventEngineDraining, DeadlineS: p.DeadlineS})
+	f.log.Append(Event{Type: EventEngineDraining, DeadlineS: &p.DeadlineS})
 	return &Empty{}, nil
 }
 

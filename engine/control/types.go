@@ -190,7 +190,7 @@ type Uplink struct {
 type Downlink struct {
 	Packets     uint64  `json:"packets"`
 	Bytes       uint64  `json:"bytes"`        // on the wire, without IP and UDP headers
-	Lost        uint64  `json:"lost"`         // dropped before the network: shard late, send buffer full
+	Lost        uint64  `json:"lost"`         // not sent because the shard was late
 	Lines       int     `json:"lines"`        // audio lines that the peer's offer can receive on
 	LossPercent float64 `json:"loss_percent"` // of the last receiver report
 	JitterMs    float64 `json:"jitter_ms"`    // of the last receiver report
@@ -277,13 +277,17 @@ type Event struct {
 	Room   string    `json:"room,omitempty"`
 	Peer   string    `json:"peer,omitempty"`
 
-	AudioID   uint32  `json:"audio_id,omitempty"`   // peer.joined
-	MaySpeak  *bool   `json:"may_speak,omitempty"`  // peer.joined, peer.updated
-	Muted     *bool   `json:"muted,omitempty"`      // peer.joined, peer.updated
-	Priority  *bool   `json:"priority,omitempty"`   // peer.joined, peer.updated
-	Rendition string  `json:"rendition,omitempty"`  // peer.joined, peer.updated, room.rendition
-	Speaking  *bool   `json:"speaking,omitempty"`   // peer.speaking
-	Heard     []Slot  `json:"heard,omitempty"`      // slots.changed: one entry a slot
-	Reason    string  `json:"reason,omitempty"`     // peer.left, room.closed, room.rendition
-	DeadlineS float64 `json:"deadline_s,omitempty"` // engine.draining
+	AudioID   uint32   `json:"audio_id,omitempty"`   // peer.joined
+	MaySpeak  *bool    `json:"may_speak,omitempty"`  // peer.joined, peer.updated
+	Muted     *bool    `json:"muted,omitempty"`      // peer.joined, peer.updated
+	Priority  *bool    `json:"priority,omitempty"`   // peer.joined, peer.updated
+	Rendition string   `json:"rendition,omitempty"`  // room.opened, room.rendition, peer.joined, peer.updated
+	Speaking  *bool    `json:"speaking,omitempty"`   // peer.speaking
+	Heard     []Slot   `json:"heard,omitempty"`      // slots.changed: one entry a slot
+	Reason    string   `json:"reason,omitempty"`     // peer.left, room.closed, room.rendition
+	DeadlineS *float64 `json:"deadline_s,omitempty"` // engine.draining
+
+	Slots            int    `json:"slots,omitempty"`             // room.opened
+	MaxPeers         int    `json:"max_peers,omitempty"`         // room.opened
+	DefaultRendition string `json:"default_rendition,omitempty"` // room.opened
 }

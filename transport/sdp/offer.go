@@ -91,7 +91,20 @@ func ParseOffer(s string) (*Offer, error) {
 	if err := o.readTransport(&session, media, group); err != nil {
 		return nil, err
 	}
+	o.letGo()
 	return o, nil
+}
+
+// letGo copies what the offer keeps of its text: a part of a string holds the whole, which may be MaxOfferBytes long.
+func (o *Offer) letGo() {
+	keep := []*string{&o.Ufrag, &o.Pwd, &o.FingerprintHash}
+	for i := range o.Lines {
+		l := &o.Lines[i]
+		keep = append(keep, &l.Mid, &l.Kind, &l.OpusFmtp, &l.proto, &l.format, &l.reason)
+	}
+	for _, s := range keep {
+		*s = strings.Clone(*s)
+	}
 }
 
 // readOutline reads what every section has, served or not: kind, mid, direction.
