@@ -2,7 +2,7 @@
 .PHONY: help demo build test race fuzz bench micro lint clean
 
 FUZZTIME ?= 60s
-RENDITIONS ?= live
+RENDITIONS ?= live,packed60
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 help: ## this list

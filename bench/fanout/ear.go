@@ -16,8 +16,9 @@ import (
 	"stentor/transport"
 )
 
-// earQueue bounds what waits for a participant: a probe gets 150 packets a second, and anybody else a handshake's.
-const earQueue = 256
+// earQueue bounds what waits for a participant: a probe gets 150 packets a second of three talkers, so that its reader
+// may be seven seconds late; anybody else gets a handshake's.
+const earQueue = 1024
 
 // ear is one participant's address on the common socket, as a transport.Conn.
 type ear struct {
@@ -38,7 +39,6 @@ type ear struct {
 	spare       []transport.Datagram // lent by the last ReadBatch
 	interrupted bool
 	closed      bool
-	overflow    uint64
 }
 
 // join gives participant i its ear.
@@ -58,8 +58,8 @@ func (e *ear) push(b []byte, from netip.AddrPort) {
 	n := len(e.queue)
 	switch {
 	case n == earQueue:
-		e.overflow++
 		e.mu.Unlock()
+		e.ears.overflow.Add(1)
 		return
 	case n < cap(e.queue):
 		e.queue = e.queue[:n+1] // with the buffer of an earlier one

@@ -47,6 +47,7 @@ type ears struct {
 	others    atomic.Uint64 // RTP for speakers
 	bytes     atomic.Uint64 // of RTP for listeners
 	floor     atomic.Uint64 // packets of the floor
+	overflow  atomic.Uint64 // datagrams that a participant's reader was too late for
 	truncated atomic.Uint64
 	strangers atomic.Uint64 // to an address that nobody has
 

@@ -282,7 +282,7 @@ func (r *run) account(context.Context) error {
 	}
 	f.LossPercent = max(0, 100*(1-f.DeliveredPackets/max(f.ExpectedPackets, 1)))
 	drops, err := r.crowd.ears.drops()
-	f.ReceiverDrops = float64(drops)
+	f.ReceiverDrops = float64(drops + r.crowd.ears.overflow.Load())
 	return err
 }
 

@@ -45,7 +45,7 @@ type Figures struct {
 	Duplicates       float64 `json:"duplicates"`
 	LatePackets      float64 `json:"late_packets"`    // came after one with a higher number
 	StrangePackets   float64 `json:"strange_packets"` // no RTP header that could be meant
-	ReceiverDrops    float64 `json:"receiver_drops"`  // by the generator's own socket; not 0: the run is void
+	ReceiverDrops    float64 `json:"receiver_drops"`  // by the generator itself, whose socket or readers were full; not 0: the run is void
 	PacketBytes      float64 `json:"packet_bytes"`    // mean, without UDP and IP headers
 
 	ProbeFrames   float64 `json:"probe_frames"`   // Opus frames that the probes decrypted and knew

@@ -82,7 +82,7 @@ func TestTheTableHasALineForEachCaseAndItsDoubts(t *testing.T) {
 	if !strings.HasPrefix(lines[1], "stentor  50×3") || !strings.Contains(lines[1], "6.50 (6.00…7.00)") {
 		t.Errorf("%s", lines[1])
 	}
-	if want := "! pion 500×3 live: the generator's own socket dropped 12 packets; the run is void"; lines[5] != want {
+	if want := "! pion 500×3 live: the generator itself dropped 12 packets; the run is void"; lines[5] != want {
 		t.Errorf("%s", lines[5])
 	}
 }

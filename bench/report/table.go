@@ -75,7 +75,7 @@ func (c *Case) Doubts() []string {
 		}
 	}
 	h := &c.High
-	say(h.ReceiverDrops, "the generator's own socket dropped %.0f packets; the run is void")
+	say(h.ReceiverDrops, "the generator itself dropped %.0f packets; the run is void")
 	say(h.ProbeFailures, "probes could not read %.0f packets")
 	say(h.ProbeMissing, "probes missed %.0f frames")
 	say(h.Duplicates, "%.0f duplicates")
