@@ -78,9 +78,24 @@ func TestPasswordsOfEachLengthSign(t *testing.T) {
 	}
 }
 
+// consentCheck is what a browser sends every few seconds.
+func consentCheck() []byte {
+	return signed(append([]byte{0, 6, 0, 11}, append([]byte("ours:theirs"), 0)...), keptPwd, true)
+}
+
+func BenchmarkConsentCheck(b *testing.B) {
+	e, _, w := keptSession()
+	w.mute = true
+	d, now := Datagram{consentCheck(), keptAt}, time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		e.take(KindSTUN, &d, nil, now)
+	}
+}
+
 func TestAConsentCheckAllocatesNothing(t *testing.T) {
 	e, s, w := keptSession()
-	d := Datagram{signed(append([]byte{0, 6, 0, 11}, append([]byte("ours:theirs"), 0)...), keptPwd, true), keptAt}
+	d := Datagram{consentCheck(), keptAt}
 	now := time.Now()
 	if drop := e.take(KindSTUN, &d, nil, now); drop != DropNone || len(w.sent) != 1 {
 		t.Fatalf("dropped as %s, %d answers", drop, len(w.sent))
