@@ -24,7 +24,7 @@ const (
 	dtlsQueue = 16
 	// alertsMax is how many alerts wait for the handshake's end. One is enough to leave.
 	alertsMax = 2
-	// handshakeTimeout is from the first nominated pair to the keys. Flights are repeated after 1, 2, 4 s.
+	// handshakeTimeout is from the path to the first record, and from there to the keys. Flights are repeated after 1, 2, 4 s.
 	handshakeTimeout = 15 * time.Second
 )
 
@@ -35,6 +35,8 @@ type dtlsConn struct {
 	in     chan []byte
 	readBy *deadline.Deadline
 	closed chan struct{}
+	called chan struct{} // closed when the peer's first record has come
+	first  sync.Once
 
 	mu     sync.Mutex
 	muted  bool     // nothing is sent any more
@@ -44,7 +46,7 @@ type dtlsConn struct {
 }
 
 func newDTLSConn(s *Session) *dtlsConn {
-	return &dtlsConn{s: s, in: make(chan []byte, dtlsQueue), readBy: deadline.New(), closed: make(chan struct{})}
+	return &dtlsConn{s: s, in: make(chan []byte, dtlsQueue), readBy: deadline.New(), closed: make(chan struct{}), called: make(chan struct{})}
 }
 
 // push hands a copy of one datagram to the handshake. An encrypted alert waits for the association instead: pion/dtls
@@ -61,6 +63,7 @@ func (c *dtlsConn) push(b []byte) Drop {
 	}
 	select {
 	case c.in <- slices.Clone(b):
+		c.first.Do(func() { close(c.called) })
 		return DropNone
 	default:
 		return DropQueueFull
@@ -133,6 +136,13 @@ var errFingerprint = errors.New("certificate does not have the offer's fingerpri
 // HelloVerifyRequest is sent (RFC 6347 §4.2.1 lets a server choose).
 func (s *Session) handshake(ctx context.Context) (*dtls.Conn, error) {
 	e := s.endpoint
+	select { // who says nothing takes no place
+	case <-s.dtls.called:
+	case <-time.After(handshakeTimeout):
+		return nil, errors.New("the peer has not begun the handshake")
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	select {
 	case e.handshakes <- struct{}{}:
 		defer func() { <-e.handshakes }()

@@ -20,7 +20,7 @@ import (
 type Config struct {
 	Conn          Conn             // owned by the Endpoint from New on
 	Advertise     []netip.AddrPort // host candidates, best first; at least one
-	HandshakesMax int              // DTLS handshakes at once; default 256. More wait their turn
+	HandshakesMax int              // DTLS handshakes at once; default 1024, of some 31 KB each. More wait their turn
 	Log           *slog.Logger     // default slog.Default()
 }
 
@@ -76,7 +76,7 @@ func NewEndpoint(c Config) (*Endpoint, error) {
 		e.log = slog.Default()
 	}
 	if c.HandshakesMax == 0 {
-		c.HandshakesMax = 256
+		c.HandshakesMax = 1024
 	}
 	e.handshakes = make(chan struct{}, c.HandshakesMax)
 	e.families = families(c.Advertise)
@@ -193,16 +193,21 @@ func (e *Endpoint) takeSTUN(d *Datagram, now time.Time) Drop {
 		return DropUnknownKind
 	}
 	var c credentials
-	kept := false
+	var kept, old bool
 	e.mu.RLock()
 	s := e.byUfrag[string(ufrag)]
 	if s != nil {
-		c, kept = s.credentials, s.kept
+		c, kept, old = s.credentials, s.kept, string(ufrag) != s.ufrag
+		if old {
+			c = s.before
+		}
 	}
 	e.mu.RUnlock()
 	switch {
 	case s == nil:
 		return DropUnknownUfrag
+	case old:
+		return e.keepOld(s, c, d, now)
 	case kept:
 		return e.keep(s, c, d, now)
 	}

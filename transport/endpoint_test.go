@@ -532,8 +532,12 @@ func TestCloseDuringTheHandshake(t *testing.T) {
 
 func TestCloseWhileOthersShakeHands(t *testing.T) {
 	onSceneAt(t, transport.Config{HandshakesMax: 1}, studio, func(s *scene) {
-		holder := s.calls() // has the only place, and says nothing
-		s.sends(holder.at(home), holder.check(true))
+		holder := s.calls() // has the only place, and says no more than the beginning of a record
+		mouth := holder.at(home)
+		s.sends(mouth, holder.check(true))
+		s.settle()
+		s.sends(mouth, []byte{22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+		s.settle()
 		waiter := s.calls()
 		s.sends(waiter.at(street), waiter.check(true))
 		g, answer := s.comes(cafe, client.Config{})
@@ -547,6 +551,35 @@ func TestCloseWhileOthersShakeHands(t *testing.T) {
 		s.must(<-connected)
 		<-g.secured
 		g.speakAndHear()
+	})
+}
+
+func TestWhoSaysNothingTakesNoPlace(t *testing.T) {
+	onSceneAt(t, transport.Config{HandshakesMax: 1}, studio, func(s *scene) {
+		silent := s.calls()
+		s.sends(silent.at(home), silent.check(true))
+		s.settle()
+		s.joins(cafe, client.Config{}).speakAndHear()
+		silent.session.Close()
+		s.wantTold(silent.owner)
+	})
+}
+
+func TestTheOldGenerationRenewsConsentUntilTheNewOneHasAPath(t *testing.T) {
+	onScene(t, func(s *scene) {
+		g := s.joins(home, client.Config{})
+		answer := g.answer(g.client.RestartOffer())
+		s.after(20 * time.Second) // the answer takes its time; the client goes on as it was
+		if seen := time.Since(g.session.LastSeen()); seen > 6*time.Second {
+			s.Errorf("last seen %v ago", seen)
+		}
+		g.speakAndHear()
+		s.must(g.client.Restart(s.Context(), answer))
+		s.settle()
+		g.speakAndHear()
+		if sessions, _, _ := s.endpoint.Size(); sessions != 1 {
+			s.Errorf("%d user fragments: the old one is not forgotten", sessions)
+		}
 	})
 }
 

@@ -66,6 +66,24 @@ func (e *Endpoint) keep(s *Session, c credentials, d *Datagram, now time.Time) D
 	return DropNone
 }
 
+// keepOld takes a check of the generation before a restart. The old path stays in use until the new generation has
+// found one (RFC 8445 §9), so the peer's consent for it is renewed; nothing else is decided by old credentials.
+func (e *Endpoint) keepOld(s *Session, c credentials, d *Datagram, now time.Time) Drop {
+	m, ok := parseSTUN(d.Data)
+	switch {
+	case !ok:
+		return DropMalformed
+	case d.From != s.Path():
+		return DropUnknownUfrag
+	case !c.named(m.username) || !e.integrity.holds(&m, c.pwd):
+		return DropUnauthentic
+	}
+	s.seen.Store(now.UnixNano())
+	s.pathSeen.Store(now.UnixNano())
+	_ = e.conn.WriteTo(e.integrity.success(e.answer[:0], d.Data, d.From, c.pwd), d.From)
+	return DropNone
+}
+
 func (e *Endpoint) advertises(a netip.AddrPort) bool {
 	if a.Addr().Is4() {
 		return e.has4

@@ -240,6 +240,8 @@ func (e *Endpoint) verify(id [12]byte, from netip.AddrPort) (s *Session, move bo
 	if was := e.byAddr[from]; was != nil && was != s {
 		was.addrs = slices.DeleteFunc(was.addrs, func(x address) bool { return x.addr == from })
 	}
+	delete(e.byUfrag, s.before.ufrag) // the new generation works
+	s.before = credentials{}
 	move = s.addrs[i].nominated
 	s.addrs[i].verified, s.addrs[i].owned, s.addrs[i].nominated = true, true, false
 	e.byAddr[from] = s
@@ -254,7 +256,12 @@ func (s *Session) renew(c credentials) bool {
 	if s.closed {
 		return false
 	}
-	delete(e.byUfrag, s.ufrag)
+	delete(e.byUfrag, s.before.ufrag)
+	if s.kept {
+		s.before = s.credentials
+	} else {
+		delete(e.byUfrag, s.ufrag) // an agent has one generation
+	}
 	s.credentials = c
 	e.byUfrag[s.ufrag] = s
 	for i := range s.addrs {
@@ -277,4 +284,5 @@ func (e *Endpoint) forget(s *Session) {
 	}
 	s.addrs, s.checks = nil, nil
 	delete(e.byUfrag, s.ufrag)
+	delete(e.byUfrag, s.before.ufrag)
 }

@@ -61,6 +61,7 @@ type Session struct {
 
 	// Guarded by endpoint.mu.
 	credentials
+	before       credentials // of the generation before a restart, until the new one has found a path
 	addrs        []address
 	checks       [][12]byte // keys into endpoint.checks
 	stun4, stun6 *agentConn
