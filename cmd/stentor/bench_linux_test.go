@@ -27,3 +27,19 @@ func TestProgressIsALineAPhaseWhereThereIsNoTerminal(t *testing.T) {
 		t.Errorf("%q", out.String())
 	}
 }
+
+// TestBarsEndWithTheRun draws bars of phases that end, do not end, and have not begun, and must come back.
+func TestBarsEndWithTheRun(t *testing.T) {
+	var out bytes.Buffer
+	steps := make(chan step, 8)
+	for _, s := range []step{
+		{"stentor", "build", 0, 1}, {"stentor", "run 1 of 1", 0, 1}, {"stentor", "join", 1, 2}, {"stentor", "join", 2, 2}, {"pion", "talk", 1, 2},
+	} {
+		steps <- s
+	}
+	close(steps)
+	bars(&out)(steps)
+	if len(steps) != 0 {
+		t.Error("steps were left")
+	}
+}

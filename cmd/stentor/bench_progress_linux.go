@@ -71,7 +71,7 @@ func bars(w io.Writer) func(<-chan step) {
 		for s := range steps {
 			if bar == nil || s.server != last.server || s.phase != last.phase {
 				if bar != nil {
-					bar.SetTotal(-1, true)
+					bar.Abort(false) // stays as it is; one that is full has ended by itself
 				}
 				bar = container.AddBar(int64(s.total), mpb.PrependDecorators(
 					decor.Name(s.server+": "+s.phase, decor.WCSyncSpaceR)), mpb.AppendDecorators(decor.Percentage()))
@@ -79,9 +79,6 @@ func bars(w io.Writer) func(<-chan step) {
 			bar.SetCurrent(int64(s.done))
 			last = s
 		}
-		if bar != nil {
-			bar.SetTotal(-1, true)
-		}
-		container.Wait()
+		container.Shutdown() // also a bar that is not full: a run may have failed
 	}
 }
