@@ -66,6 +66,43 @@ export function install(tone) {
   const tick = () => new Promise((done) => setTimeout(done, 20));
   const present = ({ db, over }) => db > -45 && over > 25;
 
+  // A tape measures a tone without a break: its level in each 20 ms of what the page plays, so that no gap can fall
+  // between two looks, and with each look how far it stands out. Fields: see record.
+  const BLOCK = 960; // samples, 20 ms
+  const LOOK = 100; // ms; what is on the analyser reaches back 683 ms, a page may be that late
+  let tape = null;
+
+  // loudness is a tone's in n samples from a place on, in dB of full scale.
+  const loudness = (samples, from, n, hz) => {
+    let [re, im] = [0, 0];
+    for (let i = 0; i < n; i++) {
+      const phase = (2 * Math.PI * hz * i) / audio().sampleRate;
+      re += samples[from + i] * Math.cos(phase);
+      im += samples[from + i] * Math.sin(phase);
+    }
+    return Math.max(SILENCE, 20 * Math.log10((2 / n) * Math.hypot(re, im)));
+  };
+
+  const look = () => {
+    const { node, samples, hz } = tape;
+    const now = Math.round(audio().currentTime * audio().sampleRate);
+    const unseen = Math.max(0, now - tape.until - samples.length);
+    tape.unseen += unseen;
+    tape.until += unseen;
+    node.getFloatTimeDomainData(samples);
+    for (let at = samples.length - (now - tape.until); at + BLOCK <= samples.length; at += BLOCK) {
+      const db = loudness(samples, at, BLOCK, hz);
+      tape.until += BLOCK;
+      tape.seen += BLOCK;
+      tape.gap = db < -45 ? tape.gap + BLOCK : 0;
+      tape.longest = Math.max(tape.longest, tape.gap);
+      tape.least = Math.min(tape.least, db);
+    }
+    tape.looks++;
+    tape.over = Math.min(tape.over, level(whole, hz).over);
+  };
+  const blank = () => ({ seen: 0, unseen: 0, longest: 0, least: Infinity, over: Infinity, looks: 0 });
+
   window.ears = {
     context: () => audio().state,
 
@@ -137,9 +174,31 @@ export function install(tone) {
       return found;
     },
 
-    // received sums up inbound-rtp statistics.
+    // record begins to measure a tone without a break.
+    record(hz) {
+      attach();
+      const node = new AnalyserNode(audio(), { fftSize: 32768 });
+      whole.connect(node);
+      const until = Math.round(audio().currentTime * audio().sampleRate);
+      tape = { ...blank(), node, hz, until, gap: 0, samples: new Float32Array(node.fftSize) };
+      setInterval(look, LOOK);
+    },
+
+    // recorded gives what was measured since it was last called: ms seen, ms unseen because the page was late, ms of the
+    // longest gap, dB of the weakest 20 ms, how often the spectrum was looked at and the least by which the tone stood out.
+    recorded() {
+      look();
+      const { seen, unseen, longest, least, looks, over } = tape;
+      Object.assign(tape, blank());
+      return { seen: seen / 48, unseen: unseen / 48, gap: longest / 48, least, looks, over };
+    },
+
+    // received sums up inbound-rtp statistics, at a time in ms.
     async received() {
-      const sum = { packets: 0, lost: 0, discarded: 0, samples: 0, concealed: 0, silent: 0, delay: 0, emitted: 0 };
+      const sum = {
+        at: performance.now(), packets: 0, lost: 0, discarded: 0, samples: 0, concealed: 0, silent: 0, events: 0,
+        stretched: 0, squeezed: 0, delay: 0, emitted: 0,
+      };
       for (const s of (await window.spaces.pc.getStats()).values()) {
         if (s.type !== 'inbound-rtp') continue;
         sum.packets += s.packetsReceived ?? 0;
@@ -148,6 +207,9 @@ export function install(tone) {
         sum.samples += s.totalSamplesReceived ?? 0;
         sum.concealed += s.concealedSamples ?? 0;
         sum.silent += s.silentConcealedSamples ?? 0;
+        sum.events += s.concealmentEvents ?? 0;
+        sum.stretched += s.insertedSamplesForDeceleration ?? 0;
+        sum.squeezed += s.removedSamplesForAcceleration ?? 0;
         sum.delay += s.jitterBufferDelay ?? 0;
         sum.emitted += s.jitterBufferEmittedCount ?? 0;
       }

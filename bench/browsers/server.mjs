@@ -1,7 +1,9 @@
-// The Spaces server under test, with an engine inside.
+// The programs under test: the Spaces server, with an engine inside or with a daemon beside it.
 
 import { spawn } from 'node:child_process';
-import { networkInterfaces } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { networkInterfaces, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { within } from './checks.mjs';
 
@@ -12,23 +14,44 @@ function addresses() {
   return ['127.0.0.1', ...own.map((a) => a.address)];
 }
 
-// serve starts the program on free ports and returns its address and a way to stop it.
-export async function serve(program) {
-  const advertise = addresses().flatMap((a) => ['--advertise', a]);
-  const child = spawn(program, ['--listen', '127.0.0.1:0', '--media', '0.0.0.0:0', ...advertise], { stdio: ['ignore', 'pipe', 'pipe'] });
+const media = () => ['--media', '0.0.0.0:0', ...addresses().flatMap((a) => ['--advertise', a])];
+
+// start runs a program until a line of its output shows that it is there, and returns what that line told, its log, and
+// a way to stop it, which gives the exit code.
+async function start(name, program, args, there) {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  process.on('exit', () => child.kill('SIGKILL')); // where a story breaks off before it stops its programs
   const log = [];
-  createInterface(child.stderr).on('line', (line) => log.push(line));
   const exited = new Promise((done) => child.on('exit', (code, signal) => done(signal ?? code)));
-  const address = new Promise((done, fail) => {
-    createInterface(child.stdout).on('line', (line) => {
-      const url = line.match(/^Spaces is at (\S+)$/)?.[1];
-      if (url) done(url);
-    });
-    exited.then((code) => fail(new Error(`spaces ended with ${code}:\n${log.join('\n')}`)));
+  const told = new Promise((done, fail) => {
+    const read = (line) => {
+      const found = line.match(there);
+      if (found) done(found[1]);
+    };
+    createInterface(child.stdout).on('line', read);
+    createInterface(child.stderr).on('line', (line) => { log.push(line); read(line); });
+    child.on('error', fail);
+    exited.then((code) => fail(new Error(`${name} ended with ${code}:\n${log.join('\n')}`)));
   });
   const stop = () => {
     child.kill('SIGTERM');
-    return within(10_000, 'spaces stops', exited);
+    return within(10_000, `${name} stops`, exited);
   };
-  return { url: await within(10_000, 'spaces starts', address), log, stop };
+  return { name, told: await within(10_000, `${name} starts`, told), log, stop };
+}
+
+// serve starts the Spaces server on a free port, with an engine inside, or with the daemon at the control socket.
+export async function serve(program, control) {
+  const engine = control ? ['--control', control] : media();
+  const server = await start('spaces', program, ['--listen', '127.0.0.1:0', ...engine], /^Spaces is at (\S+)$/);
+  return { ...server, url: server.told };
+}
+
+// daemon starts stentord with a control socket of its own.
+export async function daemon(program) {
+  const dir = mkdtempSync(join(tmpdir(), 'stentord-'));
+  process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
+  const control = join(dir, 'control.sock');
+  const d = await start('stentord', program, ['--control', control, '--http', '', ...media()], /msg=running/);
+  return { ...d, control };
 }

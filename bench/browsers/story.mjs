@@ -6,13 +6,8 @@
 // participant's microphone is a tone, so that the spectrum of what a page plays tells whom it hears. One line is
 // printed for each assertion, and at the end "N passed, N failed".
 
-import { mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { launch } from './browser.mjs';
-import { Checks, within } from './checks.mjs';
-import { Participant } from './participant.mjs';
 import { serve } from './server.mjs';
+import { Stage } from './stage.mjs';
 
 const STORY_MS = 75_000;  // each of the three; they take some 30 s
 const HEARD_MS = 1000;    // from being admitted to being heard
@@ -34,23 +29,16 @@ const HOMES = {
 const db = (x) => (x <= -200 ? '-inf' : x.toFixed(1));
 const ms = (x) => (x === null || Number.isNaN(x) ? 'never' : `${Math.round(x)} ms`);
 
-class Story {
-  checks = new Checks();
-  browsers = new Map();
-  people = {};
+class Story extends Stage {
+  constructor(name, url) {
+    super(name);
+    this.url = url;
+  }
 
-  constructor(name, url) { Object.assign(this, { name, url }); }
-
-  // cast opens a page for each person; the tone is what his microphone would give.
   async cast() {
     const tones = { ada: HOST_HZ, ben: SPEAKER_HZ, cleo: GUEST_HZ, dan: 3100 };
-    for (const [who, home] of Object.entries(HOMES[this.name])) {
-      if (!this.browsers.has(home)) this.browsers.set(home, await launch(home));
-      const name = who[0].toUpperCase() + who.slice(1);
-      this.people[who] = await Participant.open(this.browsers.get(home), name, tones[who]);
-    }
-    const versions = await Promise.all([...this.browsers.values()].map((b) => b.version()));
-    console.log(`-- ${this.name}: ${versions.join(', ')}`);
+    for (const [who, home] of Object.entries(HOMES[this.name])) await this.enter(who, home, tones[who]);
+    await this.title();
   }
 
   // hears asserts for each tone whether a person hears it, over a second and a half. What has just ended may fade out.
@@ -77,9 +65,7 @@ class Story {
     await this.figures();
     await this.remove();
     await this.end();
-    for (const p of Object.values(this.people)) {
-      this.checks.that(p.errors.length === 0, `${p.name}'s page has no errors`, p.errors.join(' | '));
-    }
+    this.noErrors();
   }
 
   // gather: a host, a speaker whom he admits, two listeners.
@@ -202,20 +188,6 @@ class Story {
     });
     this.checks.that(shown === title, what, shown);
   }
-
-  // pictures keeps what the pages look like, for whoever has to find out what went wrong.
-  async pictures() {
-    const dir = await mkdtemp(join(tmpdir(), 'spaces-story-'));
-    for (const [who, p] of Object.entries(this.people)) {
-      const path = join(dir, `${this.name}-${who}.png`);
-      await within(5000, 'screenshot', p.page.screenshot({ path }))
-        .then(() => console.log(`      picture: ${path}`), (err) => console.log(`      no picture of ${who}: ${err.message}`));
-    }
-  }
-
-  async close() {
-    for (const b of this.browsers.values()) await within(10_000, 'browser closes', b.close()).catch(() => b.process()?.kill('SIGKILL'));
-  }
 }
 
 const [name, program] = process.argv.slice(2);
@@ -224,16 +196,4 @@ if (!HOMES[name] || !program) {
   process.exit(2);
 }
 const server = await serve(program);
-const story = new Story(name, server.url);
-try {
-  await within(STORY_MS, 'the story', story.run());
-} catch (err) {
-  story.checks.that(false, 'the story goes on to its end', err.message);
-}
-if (story.checks.failed > 0) await story.pictures();
-await story.close();
-const code = await server.stop().catch((err) => err.message);
-story.checks.that(code === 0, 'the server stops politely', `exit ${code}`);
-if (story.checks.failed > 0) console.log(`-- log of spaces\n${server.log.join('\n')}`);
-console.log(`${story.checks.passed} passed, ${story.checks.failed} failed`);
-process.exit(story.checks.failed > 0 ? 1 : 0);
+await new Story(name, server.url).play(STORY_MS, [server]);

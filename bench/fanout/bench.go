@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -24,7 +25,7 @@ type Config struct {
 	Stentord string // path of the daemon; empty: built from source
 
 	FloorCommand []string // runs RunFloor, with the load's arguments appended; nil: no floor
-	FloorThreads int      // 0 means 1
+	FloorThreads int      // 0 means one a CPU, as the server has shards
 
 	// Hasten divides the times of settling, warming up and idling; 0 means 1. For tests, whose figures nobody reads.
 	Hasten int
@@ -80,7 +81,9 @@ func Run(ctx context.Context, c Config) (cases []report.Case, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	c.FloorThreads = max(1, c.FloorThreads)
+	if c.FloorThreads == 0 {
+		c.FloorThreads = runtime.NumCPU()
+	}
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // the generator has memory, but no CPU time to give away
 	dir, err := os.MkdirTemp("", "stentor-bench-")
 	if err != nil {

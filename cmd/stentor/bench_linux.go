@@ -62,7 +62,7 @@ func (t *tool) fanoutCommand() *cobra.Command {
 	flags.IntVar(&f.runs, "runs", 1, "runs of each server; the table shows medians")
 	flags.StringSliceVar(&f.against, "against", nil, "other servers to measure in the same way: pion")
 	flags.StringVar(&f.stentord, "stentord", "", "path of the daemon; built from source if not given")
-	flags.IntVar(&f.threads, "floor-threads", 1, "threads of the floor, which share the listeners")
+	flags.IntVar(&f.threads, "floor-threads", 0, "threads of the floor, which share the listeners; 0 is one a CPU, as stentord has shards")
 	flags.StringVar(&f.json, "json", "", "file to write all runs to, as one JSON object")
 	flags.StringVar(&f.report, "report", "", "file to draw the comparison in, as an HTML page")
 	return cmd
