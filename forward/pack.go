@@ -28,8 +28,9 @@ type pack struct {
 type packing struct {
 	wanted    [renditions]int // legs that follow, or are about to
 	switching int             // legs that wait for a boundary
-	phase     int64           // of the room's boundaries, in ticks
+	phase     int64           // of the room's boundaries, in steps of the Reader's grid
 	bound     int64           // number of the last boundary
+	pending   bool            // a boundary is wanted: frames or legs wait for it
 	packs     [renditions][]pack
 	arena     arena
 	listed    bool // stands in Reader.packing
@@ -38,7 +39,7 @@ type packing struct {
 func (p *packing) active() bool { return p.wanted[Packed60]+p.wanted[Packed120]+p.switching > 0 }
 
 // want counts legs in and out of a rendition, and those that wait for a boundary.
-func (rd *Reader) want(r *Room, rend Rendition, legs, switching int) {
+func (rd *Reader) want(r *Room, rend Rendition, legs, switching int, now time.Time) {
 	p := &r.packing
 	p.wanted[rend] += legs
 	p.switching += switching
@@ -54,18 +55,50 @@ func (rd *Reader) want(r *Room, rend Rendition, legs, switching int) {
 		}
 	}
 	if p.active() && !p.listed {
-		p.listed, p.phase = true, rand.Int64N(packPhases)
+		p.listed, p.pending, p.phase = true, false, rand.Int64N(packPhases)
 		rd.packing = append(rd.packing, r)
+	}
+	if p.switching > 0 {
+		rd.pend(r, now)
+	}
+}
+
+// pend asks for the room's next boundary.
+func (rd *Reader) pend(r *Room, now time.Time) {
+	if p := &r.packing; !p.pending {
+		p.pending, p.bound = true, p.number(now)
+		rd.at(p.next())
 	}
 }
 
 // number is that of the boundary before now.
 func (p *packing) number(now time.Time) int64 {
-	return (now.UnixMilli()/tickBusy.Milliseconds() - p.phase) / packPhases
+	return (now.UnixMilli()/tickGrid.Milliseconds() - p.phase) / packPhases
+}
+
+// next is the time of the boundary after the last one.
+func (p *packing) next() time.Time {
+	return time.UnixMilli(((p.bound+1)*packPhases + p.phase) * tickGrid.Milliseconds())
+}
+
+// waiting tells whether frames or legs wait for a boundary.
+func (p *packing) waiting() bool {
+	for _, packs := range p.packs {
+		for i := range packs {
+			if !packs[i].merger.Empty() {
+				return true
+			}
+		}
+	}
+	return p.switching > 0
 }
 
 // pack adds a packet that has just been published to the packed renditions that somebody follows.
-func (rd *Reader) pack(r *Room, pk *Packet, ts uint64, samples int, lost bool) {
+func (rd *Reader) pack(r *Room, pk *Packet, ts uint64, samples int, lost bool, now time.Time) {
+	if r.packing.packs[Packed60] == nil && r.packing.packs[Packed120] == nil {
+		return
+	}
+	rd.pend(r, now)
 	for rend := Packed60; rend < renditions; rend++ {
 		if packs := r.packing.packs[rend]; packs != nil {
 			rd.packInto(r, rend, &packs[pk.slot], pk, ts, samples, lost)
@@ -162,13 +195,17 @@ func (rd *Reader) boundary(r *Room, both bool) {
 	}
 }
 
-// tickRooms gives the rooms that pack their boundaries.
+// tickRooms gives the rooms that wait for one their boundaries.
 func (rd *Reader) tickRooms(now time.Time) {
 	rd.packing = slices.DeleteFunc(rd.packing, func(r *Room) bool {
 		p := &r.packing
-		if n := p.number(now); n != p.bound {
+		if n := p.number(now); p.pending && n != p.bound {
 			p.bound = n
 			rd.boundary(r, n%2 == 0)
+			p.pending = p.waiting()
+		}
+		if p.pending {
+			rd.at(p.next())
 		}
 		p.listed = p.active()
 		return !p.listed

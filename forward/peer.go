@@ -87,7 +87,7 @@ func (p *Peer) Attach(s *transport.Session) {
 	p.leg.rendition, p.leg.want = p.rendition, p.rendition
 	p.shard.load.Add(1)
 	sh, l, rend := p.shard, p.leg, p.rendition
-	plane.reader.do(func(time.Time) { plane.reader.want(p.room, rend, 1, 0) })
+	plane.reader.do(func(now time.Time) { plane.reader.want(p.room, rend, 1, 0, now) })
 	sh.do(func(now time.Time) { sh.attach(l, now) })
 }
 
@@ -102,8 +102,8 @@ func (p *Peer) Follow(rend Rendition) {
 	}
 	// The Reader first: it must make the rendition before the leg can change to it.
 	sh, l, rd := p.shard, p.leg, p.room.plane.reader
-	rd.do(func(time.Time) {
-		rd.want(p.room, rend, 1, 1)
+	rd.do(func(now time.Time) {
+		rd.want(p.room, rend, 1, 1, now)
 		sh.do(func(time.Time) { sh.follow(l, rend) })
 	})
 }

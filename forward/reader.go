@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// tickBusy is how often the Reader looks after its sources while any of them sends: half a packet's time, so a
-	// frame that waits for a missing one is released in time.
-	tickBusy = 10 * time.Millisecond
+	// tickGrid is what the Reader's own deadlines are rounded up to, so that many sources do not wake it more than a
+	// hundred times a second: half a packet's time.
+	tickGrid = 10 * time.Millisecond
 	// tickIdle is how often it wakes for nothing.
 	tickIdle = time.Second
 	// liveTime is how long after its last packet a source is looked after.
@@ -35,11 +35,11 @@ type Reader struct {
 
 	// Owned by the Reader.
 	live      []*source // that send, and are looked after by tick
-	ticked    time.Time
-	published int     // since the last wake
-	touched   []bool  // shards that have something to do, by number
-	packing   []*Room // that somebody follows packed, or is about to
-	scratch   []*pack // of flushAll
+	due       time.Time // when tick is wanted; zero: not at all
+	published int       // since the last wake
+	touched   []bool    // shards that have something to do, by number
+	packing   []*Room   // that somebody follows packed, or is about to
+	scratch   []*pack   // of flushAll
 	rtcp      [transport.DatagramSize]byte
 }
 
@@ -49,19 +49,21 @@ func (rd *Reader) run() {
 	for {
 		now := time.Now()
 		rd.runCommands(now)
-		wait := tickIdle
-		if len(rd.live)+len(rd.packing) > 0 {
-			wait = tickBusy
-		}
 		rd.wake()
-		// Ticks lie on a grid: a room's boundaries are so many of them apart.
-		if err := rd.plane.endpoint.Poll(now.Truncate(wait).Add(wait), rd); err != nil {
+		wait := now.Add(tickIdle)
+		if rd.due.Before(wait) && !rd.due.IsZero() {
+			wait = rd.due
+		}
+		if err := rd.plane.endpoint.Poll(wait, rd); err != nil {
 			break
 		}
-		if now = time.Now(); !now.Before(rd.ticked.Add(tickBusy)) {
-			rd.ticked = now.Truncate(tickBusy)
+		if now = time.Now(); !rd.due.IsZero() && !now.Before(rd.due) {
+			rd.due = time.Time{}
 			rd.tick(now)
 			rd.tickRooms(now)
+			if !rd.due.IsZero() && !now.Before(rd.due) { // never twice in one moment
+				rd.due = now.Add(tickGrid)
+			}
 		}
 	}
 	rd.mu.Lock()
@@ -69,6 +71,14 @@ func (rd *Reader) run() {
 	rd.mu.Unlock()
 	rd.runCommands(time.Now())
 	rd.wake()
+}
+
+// at asks for a tick at t, or a little later.
+func (rd *Reader) at(t time.Time) {
+	t = t.Add(tickGrid - 1).Truncate(tickGrid)
+	if rd.due.IsZero() || t.Before(rd.due) {
+		rd.due = t
+	}
 }
 
 // do runs f on the Reader, soon. After the Reader has stopped nothing is left to run it on.
@@ -222,9 +232,12 @@ func (rd *Reader) order(src *source, f frame, size int, now time.Time) {
 	for {
 		f, lost, ok := src.window.pop(now, false)
 		if !ok {
-			return
+			break
 		}
 		rd.hear(src, &f, lost, now)
+	}
+	if src.window.held > 0 {
+		rd.at(src.window.due())
 	}
 }
 
@@ -258,13 +271,14 @@ func (rd *Reader) lookAfter(src *source, now time.Time) {
 	if !src.live {
 		src.live, src.report = true, now.Add(reportEvery)
 		rd.live = append(rd.live, src)
+		rd.at(src.report)
 	}
 }
 
 // tick does what no packet does: releases frames that waited long enough, ends spurts, reports.
 func (rd *Reader) tick(now time.Time) {
 	rd.live = slices.DeleteFunc(rd.live, func(src *source) bool {
-		if src.gone || now.Sub(src.heard) > liveTime {
+		if src.gone || now.Sub(src.heard) >= liveTime {
 			rd.drain(src, now)
 			rd.endSpurt(src, now)
 			src.live = false
@@ -284,6 +298,7 @@ func (rd *Reader) tick(now time.Time) {
 			src.report = now.Add(reportEvery)
 			rd.reportTo(src, now)
 		}
+		rd.at(src.due())
 		return false
 	})
 }

@@ -32,7 +32,7 @@ func FuzzReader(f *testing.F) {
 			p.Leave()
 		}
 		s.rd.runCommands(s.now)
-		s.passes(10 * tickBusy)
+		s.passes(10 * tickGrid)
 		tl.follow(s.published())
 		if len(s.rd.live) != 0 || s.room.Heard(0) != nil || s.room.Heard(1) != nil {
 			t.Fatalf("all have left, and %d sources live", len(s.rd.live))

@@ -32,8 +32,8 @@ const (
 	// packEvery is the pace of Packed60; Packed120 has every second of its boundaries. All slots of a room share
 	// them, so that packets of several speakers are born together and one message takes them to a listener.
 	packEvery = 60 * time.Millisecond
-	// packPhases spreads rooms over the Reader's ticks, so that they do not all send at once.
-	packPhases = int64(packEvery / tickBusy)
+	// packPhases spreads rooms over the Reader's grid, so that they do not all send at once.
+	packPhases = int64(packEvery / tickGrid)
 	// packMax is the longest packed packet: with headers and tag it stays below every path's MTU of 1280 octets or
 	// more (RFC 8200 §5).
 	packMax = 1150

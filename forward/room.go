@@ -109,6 +109,7 @@ func (rd *Reader) hear(src *source, f *frame, lost int, now time.Time) {
 		return
 	}
 	if !was {
+		rd.at(now.Add(hangover))
 		src.spurt = true
 		rd.setSpeaking(src, true)
 	}
@@ -152,7 +153,7 @@ func (rd *Reader) publish(src *source, slot int, f *frame, anchor bool, lost int
 		level: f.level, marker: anchor, payload: f.payload,
 	}
 	rd.emit(r, pk)
-	rd.pack(r, pk, ts, f.samples, lost > 0)
+	rd.pack(r, pk, ts, f.samples, lost > 0, now)
 }
 
 // emit appends to the program and marks the shards that have legs to serve from it.

@@ -231,7 +231,7 @@ func (s *shard) change(f *follow, b bounds) {
 // counted tells the Reader that legs have left a rendition, or wait no longer.
 func (s *shard) counted(r *Room, rend Rendition, legs, switching int) {
 	rd := s.plane.reader
-	rd.do(func(time.Time) { rd.want(r, rend, legs, switching) })
+	rd.do(func(now time.Time) { rd.want(r, rend, legs, switching, now) })
 }
 
 // late counts packets that the program has overtaken, for every leg: their rendition is not known any more.

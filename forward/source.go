@@ -30,6 +30,24 @@ type source struct {
 	report time.Time // when the next receiver report is due
 }
 
+// due is when tick has something to do for the source.
+func (src *source) due() time.Time {
+	due := src.report
+	earlier := func(t time.Time) {
+		if t.Before(due) {
+			due = t
+		}
+	}
+	earlier(src.heard.Add(liveTime))
+	if src.speech.active {
+		earlier(src.speech.voiced.Add(hangover))
+	}
+	if src.window.held > 0 {
+		earlier(src.window.due())
+	}
+	return due
+}
+
 // Uplink is what came from a peer. Atomic.
 type Uplink struct {
 	Packets atomic.Uint64

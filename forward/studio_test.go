@@ -141,7 +141,7 @@ func (s *studio) arrives(p *Peer, h rtp.Header, payload []byte) {
 // passes lets time pass, with the Reader's ticks.
 func (s *studio) passes(d time.Duration) {
 	for end := s.now.Add(d); s.now.Before(end); {
-		step := min(tickBusy, end.Sub(s.now))
+		step := min(tickGrid, end.Sub(s.now))
 		s.now = s.now.Add(step)
 		s.rd.tick(s.now)
 	}

@@ -73,6 +73,15 @@ func (w *window) pop(now time.Time, force bool) (f frame, lost int, ok bool) {
 	return f, lost, true
 }
 
+// due is when a window that holds a frame gives up what is missing before it.
+func (w *window) due() time.Time {
+	n := w.next
+	for !w.has[n%windowSize] {
+		n++
+	}
+	return w.frames[n%windowSize].came.Add(windowWait)
+}
+
 // skip makes an empty window wait for seq, which is too far ahead to fit: what is between is lost.
 func (w *window) skip(seq uint64) {
 	w.skipped += int(seq - w.next)
