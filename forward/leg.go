@@ -39,6 +39,7 @@ type leg struct {
 	rendition Rendition // followed now
 	want      Rendition // followed from the next boundary that has both; the same: no change is due
 	lines     []outLine
+	few       [3]outLine // where lines mostly lie: beside what else is read for each packet
 
 	packets, bytes, lost uint64
 	report               time.Time // when the next sender report is due
@@ -63,7 +64,12 @@ type outLine struct {
 func newLeg(p *Peer, e *transport.Egress, d transport.Dest) *leg {
 	room := p.room
 	n := min(len(p.config.Lines), len(room.ssrcs))
-	l := &leg{peer: p, shard: p.shard, egress: e, dest: d, pinned: n == len(room.ssrcs), lines: make([]outLine, n)}
+	l := &leg{peer: p, shard: p.shard, egress: e, dest: d, pinned: n == len(room.ssrcs)}
+	if n <= len(l.few) {
+		l.lines = l.few[:n]
+	} else {
+		l.lines = make([]outLine, n)
+	}
 	for i := range l.lines {
 		c := p.config.Lines[i]
 		l.lines[i] = outLine{

@@ -25,7 +25,7 @@ type keys struct {
 
 // Egress seals what goes to one peer. It belongs to the goroutine that sends to that peer.
 type Egress struct {
-	gcm     *gcmSealer    // nil: CM-SHA1-80, by cm
+	gcm     gcmSealer     // without a cipher: CM-SHA1-80, by cm
 	cm      *srtp.Context //
 	rtcp    *srtp.Context
 	scratch []byte     // header and payload side by side, which cm needs
@@ -43,7 +43,10 @@ func NewEgress(profile srtp.ProtectionProfile, key, salt []byte) (*Egress, error
 		return nil, err
 	}
 	if profile == srtp.ProtectionProfileAeadAes128Gcm {
-		e.gcm, err = newGCMSealer(key, salt)
+		var s *gcmSealer
+		if s, err = newGCMSealer(key, salt); err == nil {
+			e.gcm = *s
+		}
 		return e, err
 	}
 	e.scratch = make([]byte, DatagramSize)
@@ -58,7 +61,7 @@ func (e *Egress) SealRTP(slot []byte, headerLen int, payload []byte, seq64 uint6
 	if headerLen+len(payload)+SealOverhead > len(slot) {
 		return 0
 	}
-	if e.gcm != nil {
+	if e.gcm.aead != nil {
 		return e.gcm.seal(slot, headerLen, payload, seq64)
 	}
 	n := copy(e.scratch, slot[:headerLen])
