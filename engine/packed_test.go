@@ -145,6 +145,25 @@ func TestALegThatChangesItsRenditionMissesNothingAndHearsNothingTwice(t *testing
 	}
 }
 
+func TestJitterDoesNotMakeMorePackets(t *testing.T) {
+	onStage(t, func(s *stage) {
+		s.open("r", 3)
+		ann := s.joins("r", "ann", speaker)
+		live, p120 := s.joins("r", "live", listener), s.joins("r", "p120", listener)
+		p120.update(control.PeerUpdateParams{Rendition: str("packed120")})
+		s.net.SetLink(ann.socket.LocalAddr().Addr(), serverAddr.Addr(), simnet.Link{Delay: 10 * time.Millisecond, Jitter: 18 * time.Millisecond})
+		s.wait(200 * time.Millisecond)
+		s.talk(24*time.Second, map[*person]int{ann: -20})
+		s.wait(time.Second)
+		got := p120.heard()
+		s.gapless(got)
+		s.same("p120", s.sounds(got), s.sounds(live.heard()))
+		if n := len(got); n > 215 { // 200 of six frames
+			t.Errorf("%d packets for 200 × 120 ms", n)
+		}
+	})
+}
+
 func TestSpeakersStayLiveAndListenersGetTheRoomsRendition(t *testing.T) {
 	onStage(t, func(s *stage) {
 		_, err := s.engine.RoomOpen(s.Context(), &control.RoomOpenParams{Room: "r", DefaultRendition: "packed60"})

@@ -22,6 +22,7 @@ type pack struct {
 	first  *Packet // that the first frames came from
 	level  uint8   // of the loudest
 	lost   bool    // frames are missing before the first one
+	full   bool    // was flushed since the last boundary because no frame would fit
 }
 
 // packing is a room's packed renditions. Owned by the Reader.
@@ -116,6 +117,7 @@ func (rd *Reader) packInto(r *Room, rend Rendition, p *pack, pk *Packet, ts uint
 		return
 	}
 	if !p.merger.Add(pk.payload) {
+		p.full = true
 		rd.flushPack(r, rend, p, 0)
 		if !p.merger.Add(pk.payload) { // longer than packMax by itself
 			rd.alone(r, rend, p, pk)
@@ -165,7 +167,12 @@ func (rd *Reader) flushPack(r *Room, rend Rendition, p *pack, size int) {
 func (rd *Reader) flushAll(r *Room, rend Rendition) {
 	order := rd.scratch[:0]
 	for i := range r.packing.packs[rend] {
-		if p := &r.packing.packs[rend][i]; !p.merger.Empty() {
+		p := &r.packing.packs[rend][i]
+		// A boundary too early by jitter finds one frame more than a packet of 120 ms holds. It waits for the next
+		// boundary rather than go alone; but not if legs wait for a clean one.
+		carry := p.full && r.packing.switching == 0
+		p.full = false
+		if !p.merger.Empty() && !carry {
 			order = append(order, p)
 		}
 	}
