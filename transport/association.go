@@ -92,7 +92,7 @@ func newAssociation(state *dtls.State) (*association, error) {
 
 // take reads a datagram of the peer's. It returns what to answer, if anything; and io.EOF when the peer has said
 // close_notify, or another error when it has broken the association off.
-func (a *association) take(b []byte, now time.Time) (answer []byte, ended error, drop Drop) {
+func (a *association) take(b []byte, now time.Time) (answer []byte, drop Drop, ended error) {
 	drop = DropUnauthentic
 	for rec, rest := nextRecord(b); rec != nil; rec, rest = nextRecord(rest) {
 		if recordEpoch(rec) != 1 || rec[0] != recordAlert && rec[0] != recordHandshake {
@@ -107,13 +107,13 @@ func (a *association) take(b []byte, now time.Time) (answer []byte, ended error,
 		case rec[0] == recordHandshake:
 			answer = a.repeat(now)
 		case len(plain) == 2 && plain[1] == alertClose:
-			return a.goodbye(), io.EOF, DropNone
+			return a.goodbye(), DropNone, io.EOF
 		case len(plain) == 2 && plain[0] == alertFatal:
 			a.over = true // RFC 5246 §7.2.2: nothing more is said
-			return nil, fmt.Errorf("the peer sent DTLS alert %d", plain[1]), DropNone
+			return nil, DropNone, fmt.Errorf("the peer sent DTLS alert %d", plain[1])
 		}
 	}
-	return answer, nil, drop
+	return answer, drop, nil
 }
 
 // repeat is for a peer that repeats its Finished: it has not got ours (RFC 6347 §4.2.4). The flight goes out as it

@@ -104,20 +104,20 @@ func TestAnAssociationSpeaksWithPion(t *testing.T) {
 			})
 			withAssociation(t, suite, func(t *testing.T, a *association, client *dtls.Conn, ours, theirs *pipe) {
 				repeated := theirs.sent[len(theirs.sent)-1] // with the client's Finished
-				answer, ended, drop := a.take(repeated, time.Now())
+				answer, drop, ended := a.take(repeated, time.Now())
 				if string(answer) != "the last flight" || ended != nil || drop != DropNone {
 					t.Errorf("a repeated flight: %q, %v, %s", answer, ended, drop)
 				}
 				if _, err := client.Write([]byte("data")); err != nil {
 					t.Fatal(err)
 				}
-				if answer, ended, _ := a.take(theirs.last(), time.Now()); answer != nil || ended != nil {
+				if answer, _, ended := a.take(theirs.last(), time.Now()); answer != nil || ended != nil {
 					t.Errorf("data: %x, %v", answer, ended)
 				}
 				if err := client.Close(); err != nil {
 					t.Fatal(err)
 				}
-				answer, ended, drop = a.take(theirs.last(), time.Now())
+				answer, drop, ended = a.take(theirs.last(), time.Now())
 				if answer == nil || ended != io.EOF || drop != DropNone {
 					t.Errorf("a goodbye: %x, %v, %s", answer, ended, drop)
 				}
@@ -134,10 +134,10 @@ func (a *association) mirror() *association {
 func TestAFatalAlertEndsAndAWarningDoesNot(t *testing.T) {
 	withAssociation(t, cipherSuites[0], func(t *testing.T, a *association, _ *dtls.Conn, _, _ *pipe) {
 		peer := a.mirror()
-		if answer, ended, drop := a.take(peer.seal(recordAlert, []byte{1, 100}), time.Now()); answer != nil || ended != nil || drop != DropNone {
+		if answer, drop, ended := a.take(peer.seal(recordAlert, []byte{1, 100}), time.Now()); answer != nil || ended != nil || drop != DropNone {
 			t.Errorf("a warning: %x, %v, %s", answer, ended, drop)
 		}
-		answer, ended, drop := a.take(peer.seal(recordAlert, []byte{2, 20}), time.Now())
+		answer, drop, ended := a.take(peer.seal(recordAlert, []byte{2, 20}), time.Now())
 		if answer != nil || ended == nil || !strings.Contains(ended.Error(), "20") || drop != DropNone {
 			t.Errorf("a fatal alert: %x, %v, %s", answer, ended, drop)
 		}
@@ -156,7 +156,7 @@ func FuzzAssociation(f *testing.F) {
 	f.Add([]byte{21, 254, 253, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		other := &association{openKey: []byte("another key of 16"[:16]), sealKey: a.sealKey, finale: a.finale}
-		if answer, ended, drop := other.take(b, time.Unix(1, 0)); answer != nil || ended != nil || drop != DropUnauthentic {
+		if answer, drop, ended := other.take(b, time.Unix(1, 0)); answer != nil || ended != nil || drop != DropUnauthentic {
 			t.Fatalf("%x, %v, %s", answer, ended, drop)
 		}
 		fresh := *a

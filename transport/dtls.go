@@ -233,7 +233,7 @@ func (s *Session) takeDTLS(b []byte, now time.Time) Drop {
 		return s.dtls.push(b)
 	}
 	was := s.association.over
-	answer, ended, drop := s.association.take(b, now)
+	answer, drop, ended := s.association.take(b, now)
 	s.dtlsMu.Unlock()
 	if answer != nil {
 		_ = s.endpoint.conn.WriteTo(answer, s.Path()) // lost or not sent is the same

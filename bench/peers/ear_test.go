@@ -90,8 +90,8 @@ func (e *ear) voice(audioID uint32) []*rtp.Packet {
 	return of
 }
 
-// silence tells whether a packet says no more than that there is silence: an Opus packet of one octet.
-func silence(p *rtp.Packet) bool { return len(p.Payload) == 1 }
+// silence tells whether a packet says no more than that there is silence: 20 ms of it, or an Opus packet of one octet.
+func silence(p *rtp.Packet) bool { return len(p.Payload) == 1 || string(p.Payload) == "\xf8\xff\xfe" }
 
 // fallsSilent waits until a speaker's last packet is a sign of silence.
 func (e *ear) fallsSilent(t *testing.T, audioID uint32) {
@@ -99,7 +99,7 @@ func (e *ear) fallsSilent(t *testing.T, audioID uint32) {
 	e.wait(t, "a sign of silence", func() bool {
 		for _, p := range slices.Backward(e.packets) {
 			if slices.Contains(p.CSRC, audioID) {
-				return silence(p)
+				return len(p.Payload) == 1
 			}
 		}
 		return false
