@@ -113,3 +113,28 @@ func serveFake(t *testing.T, f *fake, path string) (stop func()) {
 func newFake() *fake { return &fake{log: control.NewLog("herald", 16)} }
 
 func socket(t *testing.T) string { return filepath.Join(t.TempDir(), "control.sock") }
+
+func (f *fake) RecordingStart(_ context.Context, p *control.RecordingStartParams) (*control.Recording, error) {
+	return f.recording(p.Recording), nil
+}
+
+func (f *fake) RecordingStop(_ context.Context, p *control.RecordingParams) (*control.Recording, error) {
+	return f.recording(p.Recording), nil
+}
+
+func (f *fake) RecordingList(_ context.Context, _ *control.RecordingListParams) (*control.RecordingList, error) {
+	return &control.RecordingList{Recordings: []control.Recording{*f.recording("take-1")}}, nil
+}
+
+func (f *fake) RecordingGet(_ context.Context, p *control.RecordingParams) (*control.Recording, error) {
+	return f.recording(p.Recording), nil
+}
+
+func (f *fake) RecordingDelete(_ context.Context, _ *control.RecordingParams) (*control.Empty, error) {
+	return &control.Empty{}, nil
+}
+
+// recording is the one that this fake knows, under any name.
+func (f *fake) recording(name string) *control.Recording {
+	return &control.Recording{Recording: name, Room: "town-hall", State: control.RecordingRunning, Tracks: true, Replay: true}
+}

@@ -117,6 +117,31 @@ func (c *Client) PeerGet(ctx context.Context, p *PeerParams) (*Peer, error) {
 	return call[Peer](ctx, c, MethodPeerGet, p)
 }
 
+// RecordingStart calls recording.start.
+func (c *Client) RecordingStart(ctx context.Context, p *RecordingStartParams) (*Recording, error) {
+	return call[Recording](ctx, c, MethodRecordingStart, p)
+}
+
+// RecordingStop calls recording.stop.
+func (c *Client) RecordingStop(ctx context.Context, p *RecordingParams) (*Recording, error) {
+	return call[Recording](ctx, c, MethodRecordingStop, p)
+}
+
+// RecordingList calls recording.list.
+func (c *Client) RecordingList(ctx context.Context, p *RecordingListParams) (*RecordingList, error) {
+	return call[RecordingList](ctx, c, MethodRecordingList, p)
+}
+
+// RecordingGet calls recording.get.
+func (c *Client) RecordingGet(ctx context.Context, p *RecordingParams) (*Recording, error) {
+	return call[Recording](ctx, c, MethodRecordingGet, p)
+}
+
+// RecordingDelete calls recording.delete.
+func (c *Client) RecordingDelete(ctx context.Context, p *RecordingParams) (*Empty, error) {
+	return call[Empty](ctx, c, MethodRecordingDelete, p)
+}
+
 // call makes one call. Parameters are encoded here, so that whatever jrpc2 fails with has to do with the connection.
 func call[R any](ctx context.Context, c *Client, name string, params any) (*R, error) {
 	body, err := json.Marshal(params)

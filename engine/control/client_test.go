@@ -42,6 +42,10 @@ func TestEveryMethodThereAndBack(t *testing.T) {
 	update := PeerUpdateParams{Room: "r", Peer: "p", MaySpeak: &yes, Muted: &yes, Priority: &yes, Rendition: &live}
 	restart := PeerRestartParams{Room: "r", Peer: "p", SDP: "x"}
 	name := PeerParams{Room: "r", Peer: "p"}
+	start := RecordingStartParams{Room: "r", Recording: "t", Replay: &yes}
+	take := Recording{Recording: "t", Room: "town-hall", State: RecordingRunning, Tracks: true, Replay: true}
+	first := take
+	first.Recording = "take-1"
 	for _, s := range []struct {
 		method string
 		call   func() (any, error)
@@ -58,6 +62,12 @@ func TestEveryMethodThereAndBack(t *testing.T) {
 		{MethodPeerUpdate, func() (any, error) { return c.PeerUpdate(ctx, &update) }, update, &muted},
 		{MethodPeerList, func() (any, error) { return c.PeerList(ctx, &RoomParams{"r"}) }, RoomParams{"r"}, &PeerList{[]Peer{muted}}},
 		{MethodPeerRestart, func() (any, error) { return c.PeerRestart(ctx, &restart) }, restart, &PeerRestartResult{"again x"}},
+		{MethodRecordingStart, func() (any, error) { return c.RecordingStart(ctx, &start) }, start, &take},
+		{MethodRecordingGet, func() (any, error) { return c.RecordingGet(ctx, &RecordingParams{"t"}) }, RecordingParams{"t"}, &take},
+		{MethodRecordingList, func() (any, error) { return c.RecordingList(ctx, &RecordingListParams{"r"}) }, RecordingListParams{"r"},
+			&RecordingList{[]Recording{first}}},
+		{MethodRecordingStop, func() (any, error) { return c.RecordingStop(ctx, &RecordingParams{"t"}) }, RecordingParams{"t"}, &take},
+		{MethodRecordingDelete, func() (any, error) { return c.RecordingDelete(ctx, &RecordingParams{"t"}) }, RecordingParams{"t"}, &Empty{}},
 		{MethodPeerLeave, func() (any, error) { return c.PeerLeave(ctx, &name) }, name, &Empty{}},
 		{MethodRoomClose, func() (any, error) { return c.RoomClose(ctx, &RoomParams{"r"}) }, RoomParams{"r"}, &Empty{}},
 		{MethodEngineDrain, func() (any, error) { return c.Drain(ctx, &DrainParams{2.5}) }, DrainParams{2.5}, &Empty{}},

@@ -19,6 +19,12 @@ type Engine interface {
 	PeerList(context.Context, *RoomParams) (*PeerList, error)
 	PeerGet(context.Context, *PeerParams) (*Peer, error)
 
+	RecordingStart(context.Context, *RecordingStartParams) (*Recording, error)
+	RecordingStop(context.Context, *RecordingParams) (*Recording, error)
+	RecordingList(context.Context, *RecordingListParams) (*RecordingList, error)
+	RecordingGet(context.Context, *RecordingParams) (*Recording, error)
+	RecordingDelete(context.Context, *RecordingParams) (*Empty, error)
+
 	// Snapshot returns the state and the cursor at which it is true.
 	Snapshot(ctx context.Context, rooms []string) (*Snapshot, string, error)
 	// Events is the log that events.subscribe follows.

@@ -276,3 +276,30 @@ func same(t *testing.T, what string, got, want any) {
 		t.Fatalf("%s: got %+v, want %+v", what, got, want)
 	}
 }
+
+func (f *fake) RecordingStart(_ context.Context, p *RecordingStartParams) (*Recording, error) {
+	return f.recording(p.Recording, *p), nil
+}
+
+func (f *fake) RecordingStop(_ context.Context, p *RecordingParams) (*Recording, error) {
+	return f.recording(p.Recording, *p), nil
+}
+
+func (f *fake) RecordingList(_ context.Context, p *RecordingListParams) (*RecordingList, error) {
+	return &RecordingList{Recordings: []Recording{*f.recording("take-1", *p)}}, nil
+}
+
+func (f *fake) RecordingGet(_ context.Context, p *RecordingParams) (*Recording, error) {
+	return f.recording(p.Recording, *p), nil
+}
+
+func (f *fake) RecordingDelete(_ context.Context, p *RecordingParams) (*Empty, error) {
+	f.recording(p.Recording, *p)
+	return &Empty{}, nil
+}
+
+// recording is the one that this fake knows, under any name.
+func (f *fake) recording(name string, params any) *Recording {
+	defer f.enter(params)()
+	return &Recording{Recording: name, Room: "town-hall", State: RecordingRunning, Tracks: true, Replay: true}
+}

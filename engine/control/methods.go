@@ -17,18 +17,23 @@ type method func(ctx context.Context, c *session, id string, params json.RawMess
 // methodsOf is the protocol: each method's name and what it calls.
 func methodsOf(e Engine) map[string]method {
 	return map[string]method{
-		MethodEngineInfo:  on(func(ctx context.Context, _ *Empty) (*EngineInfo, error) { return e.Info(ctx) }),
-		MethodEngineDrain: on(e.Drain),
-		MethodRoomOpen:    on(e.RoomOpen),
-		MethodRoomClose:   on(e.RoomClose),
-		MethodRoomList:    on(func(ctx context.Context, _ *Empty) (*RoomList, error) { return e.RoomList(ctx) }),
-		MethodRoomGet:     on(e.RoomGet),
-		MethodPeerJoin:    on(e.PeerJoin),
-		MethodPeerUpdate:  on(e.PeerUpdate),
-		MethodPeerRestart: on(e.PeerRestart),
-		MethodPeerLeave:   on(e.PeerLeave),
-		MethodPeerList:    on(e.PeerList),
-		MethodPeerGet:     on(e.PeerGet),
+		MethodEngineInfo:      on(func(ctx context.Context, _ *Empty) (*EngineInfo, error) { return e.Info(ctx) }),
+		MethodEngineDrain:     on(e.Drain),
+		MethodRoomOpen:        on(e.RoomOpen),
+		MethodRoomClose:       on(e.RoomClose),
+		MethodRoomList:        on(func(ctx context.Context, _ *Empty) (*RoomList, error) { return e.RoomList(ctx) }),
+		MethodRoomGet:         on(e.RoomGet),
+		MethodPeerJoin:        on(e.PeerJoin),
+		MethodPeerUpdate:      on(e.PeerUpdate),
+		MethodPeerRestart:     on(e.PeerRestart),
+		MethodPeerLeave:       on(e.PeerLeave),
+		MethodPeerList:        on(e.PeerList),
+		MethodPeerGet:         on(e.PeerGet),
+		MethodRecordingStart:  on(e.RecordingStart),
+		MethodRecordingStop:   on(e.RecordingStop),
+		MethodRecordingList:   on(e.RecordingList),
+		MethodRecordingGet:    on(e.RecordingGet),
+		MethodRecordingDelete: on(e.RecordingDelete),
 		MethodEventsSubscribe: func(ctx context.Context, c *session, id string, params json.RawMessage) (any, error) {
 			var p SubscribeParams
 			if err := take(params, &p); err != nil {

@@ -16,6 +16,11 @@ const (
 	MethodPeerLeave       = "peer.leave"
 	MethodPeerList        = "peer.list"
 	MethodPeerGet         = "peer.get"
+	MethodRecordingStart  = "recording.start"
+	MethodRecordingStop   = "recording.stop"
+	MethodRecordingList   = "recording.list"
+	MethodRecordingGet    = "recording.get"
+	MethodRecordingDelete = "recording.delete"
 	MethodEventsSubscribe = "events.subscribe"
 
 	// NotifyEvent carries one Event from the daemon to a subscriber.
@@ -68,6 +73,7 @@ type RoomOpenParams struct {
 	Slots            int    `json:"slots,omitempty"`             // 1 … Limits.Slots; 0 means the default 3
 	DefaultRendition string `json:"default_rendition,omitempty"` // for listeners: "live" (the default), "packed60", "packed120", "auto"
 	MaxPeers         int    `json:"max_peers,omitempty"`         // 0 means Limits.PeersPerRoom
+	Record           bool   `json:"record,omitempty"`            // start a recording with the room, named by the daemon
 }
 
 // RoomParams name a room.
@@ -91,8 +97,9 @@ type Room struct {
 	Rendition        string    `json:"rendition"`         // what listeners get by it now; differs from it for "auto"
 	MaxPeers         int       `json:"max_peers"`
 	Peers            int       `json:"peers"`
-	Speakers         int       `json:"speakers"` // peers that may speak
-	Heard            []Slot    `json:"heard"`    // one entry a slot
+	Speakers         int       `json:"speakers"`            // peers that may speak
+	Heard            []Slot    `json:"heard"`               // one entry a slot
+	Recording        string    `json:"recording,omitempty"` // the one that runs now
 }
 
 // RoomList answers room.list.
@@ -123,7 +130,7 @@ type PeerUpdateParams struct {
 	MaySpeak  *bool   `json:"may_speak,omitempty"`
 	Muted     *bool   `json:"muted,omitempty"`
 	Priority  *bool   `json:"priority,omitempty"`
-	Rendition *string `json:"rendition,omitempty"` // "live", "packed60", "packed120", or "default": what the room gives
+	Rendition *string `json:"rendition,omitempty"` // "live", "packed60", "packed120", "mix", or "default": what the room gives
 }
 
 // PeerRestartParams carry an ICE-restart offer (RFC 8445 §9).
@@ -239,6 +246,12 @@ const (
 	EventSlotsChanged     = "slots.changed"
 	EventRoomRendition    = "room.rendition"
 	EventEngineDraining   = "engine.draining"
+	EventRecordingStarted = "recording.started"
+	EventRecordingGap     = "recording.gap"
+	EventRecordingStopped = "recording.stopped"
+	EventRecordingReady   = "recording.ready"
+	EventRecordingFailed  = "recording.failed"
+	EventRecordingDeleted = "recording.deleted"
 )
 
 // Reasons of room.closed and peer.left.
@@ -258,11 +271,24 @@ const (
 	RenditionByLoad      = "load"      // the daemon is busy, or is no more
 )
 
+// Reasons of recording.stopped, recording.gap and recording.failed.
+const (
+	RecordingByCall     = "stopped"       // recording.stop
+	RecordingRoomClosed = "room_closed"   // the room was closed
+	RecordingShutdown   = "shutdown"      // the daemon stopped
+	RecordingCrash      = "crash"         // the daemon was killed; what it had kept was closed when it came back
+	RecordingDiskFull   = "disk_full"     // no room on the disk
+	RecordingDiskError  = "disk_error"    // the disk refused otherwise
+	RecordingDiskSlow   = "disk_slow"     // the disk could not keep up, and packets were left out
+	RecordingBusy       = "recorder_late" // the recorder could not keep up, and packets were left out
+)
+
 // Renditions that room.open and peer.update name.
 const (
 	RenditionLive      = "live"
 	RenditionPacked60  = "packed60"
 	RenditionPacked120 = "packed120"
+	RenditionMix       = "mix"     // peer.update only
 	RenditionAuto      = "auto"    // room.open only
 	RenditionDefault   = "default" // peer.update only
 )
@@ -290,4 +316,9 @@ type Event struct {
 	Slots            int    `json:"slots,omitempty"`             // room.opened
 	MaxPeers         int    `json:"max_peers,omitempty"`         // room.opened
 	DefaultRendition string `json:"default_rendition,omitempty"` // room.opened
+
+	Recording string  `json:"recording,omitempty"`  // recording.*
+	DurationS float64 `json:"duration_s,omitempty"` // recording.stopped, recording.ready
+	Location  string  `json:"location,omitempty"`   // recording.ready
+	Dropped   uint64  `json:"dropped,omitempty"`    // recording.gap: packets since the last one
 }

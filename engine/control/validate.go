@@ -18,7 +18,7 @@ const idHint = "1 to 128 of A-Z a-z 0-9 . _ : @ + = -"
 // Renditions that room.open and peer.update take.
 var (
 	roomRenditions = []string{RenditionLive, RenditionPacked60, RenditionPacked120, RenditionAuto}
-	peerRenditions = []string{RenditionLive, RenditionPacked60, RenditionPacked120, RenditionDefault}
+	peerRenditions = []string{RenditionLive, RenditionPacked60, RenditionPacked120, RenditionMix, RenditionDefault}
 )
 
 // deadlineMaxS is the longest deadline of engine.drain: a day.
@@ -80,10 +80,51 @@ func (p *RoomOpenParams) Validate() error {
 	if p.MaxPeers < 0 {
 		return invalidParams("max_peers", "max_peers: %d is negative", p.MaxPeers)
 	}
+	if p.Record && (len(p.Room) > recordedRoomMax || p.Room[0] == '.') {
+		return Errorf(ReasonInvalidParams, "record: the room's name cannot become a recording's").WithField("record").
+			WithHint("open the room without it, and name the recording with recording.start")
+	}
 	if p.DefaultRendition != "" {
 		return checkRendition("default_rendition", p.DefaultRendition, roomRenditions)
 	}
 	return nil
+}
+
+// recordedRoomMax is how long a room's name may be that the daemon is to make a recording's name of: that is the room's,
+// a dot, and the time as 20061122T131500Z.
+const recordedRoomMax = 128 - 17
+
+// checkRecording checks the name of a recording, which is also that of a directory.
+func checkRecording(id string) error {
+	if err := checkID("recording", id); err != nil {
+		return err
+	}
+	if id[0] == '.' {
+		return Errorf(ReasonInvalidParams, "recording: %s begins with a dot", clip(id)).WithField("recording").WithHint(idHint)
+	}
+	return nil
+}
+
+// Validate checks the names, and that something is to be kept.
+func (p *RecordingStartParams) Validate() error {
+	if err := first(checkID("room", p.Room), checkRecording(p.Recording)); err != nil {
+		return err
+	}
+	if p.Tracks != nil && !*p.Tracks && p.Replay != nil && !*p.Replay {
+		return invalidParams("replay", "replay: without tracks and without a replay nothing is recorded")
+	}
+	return nil
+}
+
+// Validate checks the name.
+func (p *RecordingParams) Validate() error { return checkRecording(p.Recording) }
+
+// Validate checks the room's name, where one is given.
+func (p *RecordingListParams) Validate() error {
+	if p.Room == "" {
+		return nil
+	}
+	return checkID("room", p.Room)
 }
 
 // Validate checks the room's name.

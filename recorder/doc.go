@@ -1,0 +1,2 @@
+// Package recorder keeps what is said in a room.
+package recorder
