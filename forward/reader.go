@@ -40,6 +40,7 @@ type Reader struct {
 	touched   []bool    // shards that have something to do, by number
 	packing   []*Room   // that somebody follows packed, or is about to
 	scratch   []*pack   // of flushAll
+	heard     Heard     // of tap
 	rtcp      [transport.DatagramSize]byte
 }
 
@@ -150,7 +151,7 @@ func (rd *Reader) take(src *source, h *rtp.Header, plain []byte, now time.Time) 
 	if restarted {
 		rd.drain(src, now)
 		src.window.jump()
-		src.spurt = true
+		src.spurt, src.anew = true, true
 	}
 	p.Up.Packets.Add(1)
 	payload, drop := rd.accept(src, h, plain)

@@ -22,6 +22,7 @@ type Room struct {
 	sel     selection // Owned by the Reader.
 	slots   []slot
 	packing packing
+	tap     Tap // nil: none
 
 	noted bool // stands in the plane's list of changes, guarded by its lock
 
@@ -91,8 +92,13 @@ func (r *Room) clock(now time.Time) uint64 {
 	return r.base + uint64(s)*opus.SampleRate + uint64(rest)*opus.SampleRate/uint64(time.Second)
 }
 
-// hear takes a source's next frame in order: it is published, or dropped with a reason.
+// hear takes a source's next frame in order, for the room and for whoever records it.
 func (rd *Reader) hear(src *source, f *frame, lost int, now time.Time) {
+	rd.tap(src, f, rd.route(src, f, lost, now))
+}
+
+// route publishes a frame and returns its slot, or drops it with a reason and returns -1.
+func (rd *Reader) route(src *source, f *frame, lost int, now time.Time) int {
 	r := src.peer.room
 	dtx := opus.IsDTX(f.payload)
 	was := src.speech.active
@@ -106,7 +112,7 @@ func (rd *Reader) hear(src *source, f *frame, lost int, now time.Time) {
 		} else {
 			rd.drop(src, DropSilence)
 		}
-		return
+		return -1
 	}
 	if !was {
 		rd.at(now.Add(hangover))
@@ -115,18 +121,19 @@ func (rd *Reader) hear(src *source, f *frame, lost int, now time.Time) {
 	}
 	if dtx && src.dtx {
 		rd.drop(src, DropDTX)
-		return
+		return src.slot
 	}
 	slot, got := r.sel.offer(src, now)
 	if slot < 0 {
 		rd.drop(src, DropNotHeard)
-		return
+		return -1
 	}
 	if got {
 		rd.setHeard(r, slot, src.peer)
 	}
 	rd.publish(src, slot, f, got || src.spurt, lost, now)
 	src.spurt, src.dtx = dtx, dtx // what follows a sign of silence starts again
+	return slot
 }
 
 // publish writes the slot's sequence and the room's clock, once for all listeners. anchored frames set the relation

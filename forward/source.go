@@ -24,6 +24,7 @@ type source struct {
 	slot   int       // -1: not heard
 	spurt  bool      // the next published frame is the first of a spurt
 	dtx    bool      // the last published frame was a sign of silence
+	anew   bool      // the next frame is the first of a stream
 	end    uint64    // end of the last published frame on the source's clock
 	live   bool      // stands in the Reader's list of sources that send
 	heard  time.Time // last packet
