@@ -1,0 +1,68 @@
+package align
+
+import "stentor/forward/opus"
+
+// quantum is the shortest Opus frame, 2.5 ms: what lies between two pieces is made up to this.
+const quantum = 120
+
+// tenth is 10 ms, the shortest frame that every mode of Opus has, and so the step in which drift is corrected.
+const tenth = 10 * ms
+
+// conceal is how much of a loss is left to the decoder, which fades out within about 100 ms and hums beyond.
+const conceal = 100 * ms
+
+// quiets are packets that decode to zeros: opus.Quiet in each duration a silence is made of, longest first. Frames of no
+// octets would be shorter still, but then a decoder makes up what it believes was there.
+var quiets = []struct {
+	samples int
+	payload []byte
+}{
+	{5760, quietFrames(6)}, {4800, quietFrames(5)}, {3840, quietFrames(4)}, {2880, quietFrames(3)}, {1920, quietFrames(2)},
+	{960, quietFrames(1)}, {480, []byte{0xf0, 0xff, 0xfe}}, {240, []byte{0xe8, 0xff, 0xfe}}, {120, []byte{0xe0, 0xff, 0xfe}},
+}
+
+// quietFrames is a packet of n frames of opus.Quiet: code 3 with a count, all of one size (RFC 6716 §3.2.5).
+func quietFrames(n int) []byte {
+	if n == 1 {
+		return opus.Quiet
+	}
+	p := []byte{opus.Quiet[0] | 3, byte(n)}
+	for range n {
+		p = append(p, opus.Quiet[1:]...)
+	}
+	return p
+}
+
+// quietPacket is the longest packet of zeros within samples, which is at least quantum.
+func quietPacket(samples int64) (payload []byte, n int) {
+	for _, q := range quiets {
+		if int64(q.samples) <= samples {
+			return q.payload, q.samples
+		}
+	}
+	return nil, 0
+}
+
+// missing is a packet for the decoder to conceal within samples, which is at least tenth: the mode, bandwidth and
+// channels of p and a frame of no octets, as long as p's frames or else 10 ms.
+func missing(p []byte, samples int64) (payload []byte, n int) {
+	payload = opus.Silence(p)
+	if n, _ = opus.Duration(payload); int64(n) <= samples && n >= tenth {
+		return payload, n
+	}
+	return opus.Silence([]byte{short(p[0])}), tenth
+}
+
+// short is the TOC of 10 ms in the mode, bandwidth and channels of toc (RFC 6716 §3.1, table 2).
+func short(toc byte) byte {
+	config := toc >> 3
+	switch {
+	case config < 12: // SILK: 10, 20, 40, 60 ms
+		config &^= 3
+	case config < 16: // hybrid: 10, 20 ms
+		config &^= 1
+	default: // CELT: 2.5, 5, 10, 20 ms
+		config = config&^3 | 2
+	}
+	return config<<3 | toc&4
+}
