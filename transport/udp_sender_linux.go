@@ -146,7 +146,7 @@ func (s *udpSender) Flush() {
 }
 
 func (s *udpSender) sendmmsg(first *mmsghdr, n int) (int, syscall.Errno) {
-	sent, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(first)), uintptr(n),
+	sent, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(first)), uintptr(n),
 		unix.MSG_DONTWAIT, 0, 0)
 	s.counters.Calls.Add(1)
 	return int(sent), errno
