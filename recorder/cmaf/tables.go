@@ -147,6 +147,9 @@ func (t *tables) appendOffsets(b []byte, offset int64, wide bool) []byte {
 // appendRoll says that a decoder needs 80 ms before a seek's target to be right there (Encapsulation of Opus in ISOBMFF
 // §4.3.6.2), in packets, of the first one's duration.
 func (t *tables) appendRoll(b []byte) []byte {
+	if len(t.runs) == 0 {
+		return b
+	}
 	distance := (80*SampleRate/1000 + t.runs[0].delta - 1) / t.runs[0].delta
 	b, at := beginFull(b, "sgpd", 1, 0)
 	b = append(b, "roll"...)

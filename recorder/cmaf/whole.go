@@ -123,7 +123,11 @@ func (o *Whole) run(packets iter.Seq2[Packet, error], pass, duration int64, put 
 	}
 	out.Duration = at - o.Start
 	o.tell(pass, at, duration)
-	return out, put(opus.Quiet, quietSamples)
+	if o.Head.PreSkip == 0 {
+		return out, nil
+	}
+	// The last sample's duration may be cut off (Encapsulation of Opus in ISOBMFF §4.3.4).
+	return out, put(opus.Quiet, int64(o.Head.PreSkip))
 }
 
 // tell counts a pass as one half of the work. How much there is, the first pass knows from End alone.
