@@ -11,20 +11,25 @@ const (
 	blockSpan  = 2 * SampleRate
 	blockCount = 256
 
-	// A block with fewer packets has not found its floor yet, and is asked only when it lies below the line.
+	// A block with fewer packets, as in DTX, is no proof that a clock was set.
 	blockPackets = 25
 
 	// Below this span the slope is not the measured one alone: floors that are 2 ms off make 33 ppm of 60 s.
 	slopeSpan = 60 * SampleRate
 
+	// After a pause this long a block alone says too little to turn the line by: until there are as many as
+	// settledBlocks (10 s), one of which has met an empty network, they can only lower it.
+	pauseMin      = 10 * SampleRate
+	settledBlocks = 5
+
 	// Crystals are within 100 ppm, cheap USB devices within 500. What is measured beyond is not a drift.
 	slopeMax = 600e-6
 
 	// A clock that leaves the line by more than this has been set: no drift goes so far between two looks. Downwards one
-	// packet proves it, because no network delivers early. Upwards it takes stepBlocks (20 s), because networks do
-	// deliver late.
+	// packet proves it, because no network delivers early. Upwards it takes stepBlocks (30 s of speech), because
+	// networks do deliver late.
 	step       = 10 * ms
-	stepBlocks = 10
+	stepBlocks = 15
 
 	// Above the line by this much for a whole block, and not coming back: the source's clock stood still.
 	standstill = 300 * ms
@@ -47,6 +52,8 @@ type clock struct {
 	first int
 	n     int
 	above int // how many blocks at the end lie above the line by more than step
+	proof int // how many of them are full of packets
+	since int // how many blocks have come since the last pause
 
 	start  float64 // of the current block
 	least  point   // of the current block
@@ -58,7 +65,7 @@ type clock struct {
 	prior    float64 // slope that is believed until there is a better one
 	measured bool    // whether slope has been measured over slopeSpan at least once
 
-	hull [blockCount + 1]point // scratch of fit
+	hull [blockCount]point // scratch of fit
 }
 
 // anchor forgets all points, but not the drift: a source that comes back is mostly the same device.
@@ -69,7 +76,7 @@ func (c *clock) anchor(at int64, ts uint64) {
 }
 
 func (c *clock) forget() {
-	c.prior, c.n, c.first, c.above = c.slope, 0, 0, 0
+	c.prior, c.n, c.first, c.above, c.proof, c.since = c.slope, 0, 0, 0, 0, 0
 }
 
 // point is where a packet lies against the anchor.
@@ -103,18 +110,16 @@ func (c *clock) observe(p *Packet) {
 	if c.count > 0 && q.at-c.start >= blockSpan {
 		c.close()
 	}
-	if c.count == 0 {
+	switch {
+	case c.count == 0:
 		c.open(q)
-	} else {
+	case q.delay < c.least.delay:
+		c.least = q
 		c.count++
-		if q.delay >= c.least.delay && c.count != blockPackets {
-			return
-		}
-		if q.delay < c.least.delay {
-			c.least = q
-		}
+	default:
+		c.count++
 	}
-	if c.count >= blockPackets || c.over(q) < 0 {
+	if c.over(q) < 0 {
 		c.fit()
 	}
 }
@@ -125,51 +130,74 @@ func (c *clock) open(q point) {
 
 // close ends the current block and looks whether the clock was set.
 func (c *clock) close() {
-	over := c.over(c.least)
-	if over > step {
-		c.above++
-	} else {
-		c.above = 0
-	}
-	still := over > standstill && c.count >= blockPackets && c.opened-c.least.delay < draining
+	over, full := c.over(c.least), c.count >= blockPackets
 	switch {
-	case still:
+	case full && over > standstill && c.opened-c.least.delay < draining:
 		c.forget()
-	case c.above >= stepBlocks:
-		keep := c.above - 1 // the current one comes on top
-		c.prior, c.above = c.slope, 0
+	case over <= step:
+		c.above, c.proof = 0, 0
+	default:
+		if c.above++; full {
+			c.proof++
+		}
+	}
+	if c.proof >= stepBlocks {
+		// What lies above is the truth. The current block comes on top.
+		keep := min(c.n, c.above-1)
 		c.first, c.n = (c.first+c.n-keep)%blockCount, keep
+		c.prior, c.above, c.proof = c.slope, 0, 0
 	}
 	if c.n == blockCount {
 		c.first, c.n = (c.first+1)%blockCount, c.n-1
 	}
-	c.past[(c.first+c.n)%blockCount] = c.least
+	if c.since++; c.n > 0 && c.least.at-c.block(c.n-1).at > pauseMin {
+		c.since = 1
+	}
 	c.n++
+	*c.block(c.n - 1) = c.least
 	c.count = 0
 	c.fit()
 }
 
+// block is the i-th of the closed ones, the oldest first.
+func (c *clock) block(i int) *point { return &c.past[(c.first+i)%blockCount] }
+
 // fit lays the line beneath the points anew. It looks at each block once.
 func (c *clock) fit() {
-	hull, sum, n := c.hull[:0], 0.0, 0
-	for i := range c.n {
-		p := c.past[(c.first+i)%blockCount]
-		hull, sum, n = lower(hull, p), sum+p.at, n+1
+	turn := c.n // how many blocks may turn the line
+	if c.since < settledBlocks && c.since < c.n {
+		turn -= c.since
 	}
-	if c.count >= blockPackets || c.count > 0 && (n == 0 || c.over(c.least) < 0) {
-		hull, sum, n = lower(hull, c.least), sum+c.least.at, n+1
+	hull, sum := c.hull[:0], 0.0
+	for i := range turn {
+		p := *c.block(i)
+		hull, sum = lower(hull, p), sum+p.at
 	}
-	last := hull[len(hull)-1]
-	span := last.at - hull[0].at
-	trust := min(1, span/slopeSpan)
-	c.measured = c.measured || trust == 1
-	c.slope = c.prior + trust*(slopeAt(hull, sum/float64(n))-c.prior)
-	c.slope = max(-slopeMax, min(slopeMax, c.slope))
-	c.line = point{last.at, math.Inf(1)}
+	if turn > 0 {
+		c.turn(slopeAt(hull, sum/float64(turn)), hull[len(hull)-1].at-hull[0].at)
+	}
+	c.line = point{0, math.Inf(1)}
 	for _, p := range hull {
-		c.line.delay = min(c.line.delay, p.delay+c.slope*(last.at-p.at))
+		c.lay(p)
+	}
+	for i := turn; i < c.n; i++ {
+		c.lay(*c.block(i))
+	}
+	if c.count > 0 {
+		c.lay(c.least)
 	}
 }
+
+// turn takes a slope that was measured over a span for as much as such a span can tell.
+func (c *clock) turn(slope, span float64) {
+	trust := min(1, span/slopeSpan)
+	c.measured = c.measured || trust == 1
+	slope = max(-slopeMax, min(slopeMax, slope))
+	c.slope = c.prior + trust*trust*(slope-c.prior)
+}
+
+// lay moves the line to p, and no higher than it was.
+func (c *clock) lay(p point) { c.line = point{p.at, min(p.delay, c.at(p.at))} }
 
 // lower adds a point, later than all others, to a lower convex hull.
 func lower(hull []point, p point) []point {
@@ -199,5 +227,5 @@ func (c *clock) driftPPM() float64 {
 	if !c.measured {
 		return 0
 	}
-	return -c.slope * 1e6
+	return 0 - c.slope*1e6
 }
