@@ -5,18 +5,18 @@ import "math"
 // Speech is brought near one loudness, person by person: first by what they said in all, then by their last seconds.
 const (
 	// loudness is what is aimed at, the mean square of speech in dBFS, its pauses left out.
-	loudness = -20.0
-	// gainMax bounds a gain both ways, in dB: two people 18 dB apart end at the same loudness. More would lift the
+	loudness = -17.0
+	// gainMax bounds a gain both ways, in dB: two people 24 dB apart end at the same loudness. More would lift the
 	// room that a microphone stands in.
-	gainMax = 9.0
+	gainMax = 12.0
 	// A gain climbs so many dB in a second of speech and falls so many, slow enough not to be heard as a change.
 	climbMax, fallMax = 3.0, 6.0
 	// A block tells of loudness only above the floor, and at most so many dB below what is known: noise between the
 	// words must not lift itself.
 	floor, gate = -50.0, -22.0
 	// memory is how many blocks of speech the mean follows: 3 s. prior is the weight of the beginning, which is the
-	// aim itself: a cough is not a reason to change anything.
-	memory, prior = 150, 15
+	// aim itself.
+	memory, prior = 150, 5
 )
 
 // level finds the gain of one person.

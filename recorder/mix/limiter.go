@@ -5,9 +5,9 @@ package mix
 const limiterDelay = 240
 
 const (
-	// ceiling is the highest sample there may be, -2 dBFS. What lies between samples and what the encoder adds stays
+	// ceiling is the highest sample there may be, -2.5 dBFS. What lies between samples and what the encoder adds stays
 	// below -1 dBFS then.
-	ceiling = 0.794
+	ceiling = 0.75
 	// release is how much of the way back a gain goes with every sample: 150 ms to 1/e.
 	release = 1.0 / (0.15 * 48000)
 	// openFrom is a gain that is none any more, 0.001 dB.
