@@ -1,0 +1,359 @@
+package cc
+
+const (
+	// settle is the least time between two steps down: the change on the wire within 150 ms, a round trip, and two
+	// feedbacks that see it.
+	settle = 600 * millisecond
+	// standingMost is how much queue is left standing: half of the 200 ms that must not be exceeded.
+	standingMost = 100 * millisecond
+	// fitDown is how much of what arrives the next rung may take: the rest drains the queue.
+	fitDown = 0.85
+	// starvedSlope is a path that takes less than three quarters of what we send. That is ours whatever else there is.
+	starvedSlope = 0.3
+	// lossQueued with a queue is tail drop, not noise.
+	lossQueued = 0.10
+	// lossSteps is how much loss is worth a step down on trial where redundancy is not to be had.
+	lossSteps = 0.10
+	// lossMuch is worth one even where it is: what chance loses that much of is hardly a network, and redundancy would be
+	// two seconds of more of it on a path that drops what is too much.
+	lossMuch = 0.40
+	// stuckFor is how long a queue may stand after a step down before we conclude that it is another one's.
+	stuckFor = 5 * second
+
+	// holdDown is how long it must be calm after a step down, and holdUp after one up, before the next one up.
+	holdDown = 5 * second
+	holdUp   = 2 * second
+	// holdBlind is the same where no probe can tell: a try is heard if it fails.
+	holdBlind = 10 * second
+
+	// healthyFor is how long a leg must be clean at the top for the doubt to end.
+	healthyFor = 4 * second
+	// resignedFor is the same where loss is random and RED not to be had: feedback would tell nothing new.
+	resignedFor = 10 * second
+	healthyN    = 50 // packets told of, at the least
+	restFor     = 10 * second
+	// deafFor is how long stamped packets may go unanswered while reports come.
+	deafFor = 5 * second
+	// provenMargin is how much more than was ever healthy makes a doubt.
+	provenMargin = 1.25
+
+	// Redundancy: from 2 % a first copy leaves 0.04 % and costs a third at live; from 8 %, where it leaves 0.6 %, or when
+	// losses come in twos, a second copy. It goes when less than half of that is lost for 10 s.
+	redOne, redTwo   = 0.02, 0.08
+	redOneEnd        = 0.01
+	redTwoEnd        = 0.04
+	redBurst         = 2.0
+	redBurstLoss     = 0.04
+	redEnough        = 40
+	redAtOnce        = 20 // packets, if five of them are lost
+	redHold          = second
+	redLess          = 10 * second
+	redFit           = 0.9
+	estimateGoodFor  = 60 * second
+	estimateMost     = 1e6 // more is of no interest, and a train arriving in one clump would say anything
+	unheardFor       = 30 * second
+	forgetFailsAfter = 60 * second
+)
+
+// weigh is the ladder's way from evidence to a move.
+func (l *Ladder) weigh(t int64) {
+	if l.fails > 0 && t-l.nextTry > forgetFailsAfter {
+		l.fails = 0
+	}
+	d := l.doubt
+	switch {
+	case d == nil || l.deaf(t):
+		l.weighBlind(t)
+	case t-d.at < freshFor && d.acked > 0:
+		l.weighFeedback(t)
+	case t-l.heard > unheardFor && t-l.moved > unheardFor && l.demand.Talking > 0:
+		l.tryBlind(t) // nothing says that it is bad
+	}
+}
+
+func (l *Ladder) deaf(t int64) bool { return !l.config.Feedback || t < l.deafUntil }
+
+func (l *Ladder) weighFeedback(t int64) {
+	d := l.doubt
+	congested, why := l.congested(t)
+	l.keepTime(t, congested)
+	if congested && t-l.moved >= settle {
+		l.answer(why, t)
+		return
+	}
+	if l.weighTrial(t) && l.trial.kind != tryRED {
+		return
+	}
+	if !congested && (d.last.queue < overQueue || t < l.immune.until) {
+		l.weighLoss(t)
+		l.weighRED(t)
+	}
+	l.weighUp(t)
+}
+
+// answer is what is done about congestion.
+func (l *Ladder) answer(why Why, t int64) {
+	s := &l.doubt.last
+	up, ok := l.above(l.rung)
+	switch {
+	case l.trial.kind == tryUp:
+		l.failTry(t)
+	case l.trial.kind == tryBack:
+		if s.over {
+			l.failTry(t)
+		} else {
+			l.weighTrial(t)
+		}
+	case ok && l.trial.kind == noTrial && l.red == 0 && !s.over && t-l.moved >= stuckFor && t >= l.nextTry && l.rung > l.floor:
+		l.takeBack(up, t) // we gave way, and the queue stands
+	case l.trial.kind == tryDown && !s.over && t-l.moved < stuckFor:
+		l.weighTrial(t)
+	default:
+		l.overload(t, why)
+	}
+}
+
+// congested says whether the path takes less than we send.
+func (l *Ladder) congested(t int64) (bool, Why) {
+	s := &l.doubt.last
+	if s.over && s.slope >= starvedSlope {
+		return true, WhyDelay
+	}
+	if t < l.immune.until {
+		return false, 0
+	}
+	if s.over || s.standing >= standingMost && s.slope > draining {
+		return true, WhyDelay
+	}
+	p, n, _ := l.doubt.losses(t)
+	return s.queue >= overQueue && s.received > 0 && n >= redAtOnce && p >= lossQueued && s.slope > draining, WhyLoss
+}
+
+// keepTime counts how long it has been calm, and clean, under feedback.
+func (l *Ladder) keepTime(t int64, congested bool) {
+	d := l.doubt
+	dt := min(t-d.judged, freshFor)
+	d.judged = t
+	d.calm, d.clean = d.calm+dt, d.clean+dt
+	if congested {
+		d.calm, d.clean = 0, 0
+	} else if p, n, _ := d.losses(t); n > 0 && p >= lossSuspect {
+		d.clean = 0
+	}
+}
+
+// overload steps down to what the path takes: RED off first, then the highest rung that fits.
+func (l *Ladder) overload(t int64, why Why) {
+	d := l.doubt
+	before := l.cost(l.rung, l.red)
+	p, _, _ := d.losses(t)
+	tr := trial{kind: tryDown, at: t, from: l.rung, loss: p, queue: max(d.last.queue, d.last.standing)}
+	if l.trial.kind == tryDown { // one trial, two steps
+		tr.from, tr.loss, tr.queue = l.trial.from, l.trial.loss, l.trial.queue
+		before = before / l.trial.ratio
+	}
+	l.measure(t)
+	to := l.rung
+	if l.red > 0 {
+		l.unred.begin(t, unredFirst, unredMost)
+		l.moves[MoveLessRED]++
+	}
+	fit := fitDown * d.last.received
+	for l.red == 0 && to == l.rung || l.cost(to, 0) > fit && d.last.received > 0 {
+		next, ok := l.below(to)
+		if !ok {
+			break
+		}
+		to = next
+	}
+	if to == l.rung && l.red == 0 {
+		return // the bottom
+	}
+	if to != l.rung {
+		l.moves[MoveDown]++
+	}
+	l.why = why
+	l.change(to, 0, t)
+	tr.ratio = l.cost(to, 0) / max(before, 1)
+	l.trial = tr
+}
+
+// weighRED adds or takes redundancy by what is lost at random.
+func (l *Ladder) weighRED(t int64) {
+	if l.config.RED == 0 || t-l.redded < redHold || l.trial.kind == tryRED {
+		return
+	}
+	p, n, burst := l.doubt.losses(t)
+	if n < redEnough && (n < redAtOnce || p*float64(n) < 5) {
+		return
+	}
+	want := l.depth(p, burst)
+	switch {
+	case want > l.red && t >= l.unred.until && l.fits(want, t):
+		l.less = -1
+		l.moveRED(want, p, burst, t)
+	case want < l.red && l.less < 0:
+		l.less = t
+	case want < l.red && t-l.less >= redLess:
+		l.less = -1
+		l.moveRED(l.red-1, p, burst, t)
+	case want >= l.red:
+		l.less = -1
+	}
+}
+
+// depth is the redundancy for a loss, with hysteresis.
+func (l *Ladder) depth(p, burst float64) uint8 {
+	var want uint8
+	switch {
+	case p >= redTwo || p >= redBurstLoss && burst >= redBurst || l.red == 2 && p >= redTwoEnd:
+		want = 2
+	case p >= redOne || l.red >= 1 && p >= redOneEnd:
+		want = 1
+	}
+	return min(want, l.config.RED)
+}
+
+// fits says whether redundancy has room below a capacity that was measured of late.
+func (l *Ladder) fits(red uint8, t int64) bool {
+	return l.capped < 0 || t-l.capped > estimateGoodFor || l.cost(l.sending(), red) <= redFit*l.estimate
+}
+
+func (l *Ladder) moveRED(red uint8, p, burst float64, t int64) {
+	before := l.cost(l.sending(), l.red)
+	kind, more := MoveLessRED, red > l.red
+	if more {
+		kind = MoveRED
+		l.trial = trial{kind: tryRED, at: t, from: l.rung, red: l.red, loss: p, burst: burst, ratio: l.cost(l.sending(), red) / max(before, 1)}
+	}
+	l.moves[kind]++
+	l.why = WhyRandomLoss
+	if red == 0 && l.rung == l.top() {
+		l.why = WhyHealthy
+	}
+	l.red, l.redded = red, t
+	d := l.doubt
+	d.moved = true
+	d.after = tally{from: t + 150*millisecond}
+}
+
+// weighLoss steps down on trial where much is lost and redundancy is not to be had: that tells chance from a path that
+// drops what is too much without queueing it.
+func (l *Ladder) weighLoss(t int64) {
+	if l.trial.kind != noTrial && l.trial.kind != tryRED || t < l.immune.until || t-l.moved < settle {
+		return
+	}
+	least := lossSteps
+	if l.config.RED > 0 && t >= l.unred.until {
+		least = lossMuch
+	}
+	if p, n, _ := l.doubt.losses(t); n >= redAtOnce && p >= least && l.doubt.last.received > 0 {
+		l.overload(t, WhyLoss)
+	}
+}
+
+// weighUp climbs a rung when it has been calm for long enough and a probe says that it would fit.
+func (l *Ladder) weighUp(t int64) {
+	d := l.doubt
+	next, ok := l.above(l.rung)
+	if !ok || l.rung <= l.floor || l.trial.kind != noTrial || l.demand.Talking == 0 {
+		return
+	}
+	d.probe.result(t)
+	hold := holdDown
+	if l.why == WhyRecovering {
+		hold = holdUp
+	}
+	if d.calm < hold || t < l.nextTry {
+		d.probe.ready = false
+		return
+	}
+	need := l.peakCost(next, l.red)
+	switch {
+	case need <= l.cost(l.rung, l.red) || d.probe.ready:
+		l.stepUp(next, t)
+	case !l.config.Probe || d.probe.mute == muteMost:
+		if d.calm >= holdBlind {
+			l.stepUp(next, t)
+		}
+	case d.probe.asked == 0 && t >= d.probe.next:
+		l.ask = uint8(d.probe.ask(need*probeMargin, t))
+	}
+}
+
+func (l *Ladder) stepUp(to Rung, t int64) {
+	tr := trial{kind: tryUp, at: t, from: l.rung, ratio: l.cost(to, l.red) / max(l.cost(l.rung, l.red), 1)}
+	if d := l.doubt; d != nil {
+		tr.loss, _, _ = d.losses(t)
+		l.estimate = max(l.estimate, min(d.probe.measured, estimateMost))
+		d.probe = probe{mute: d.probe.mute}
+	}
+	l.moves[MoveUp]++
+	l.why = WhyRecovering
+	l.change(to, l.red, t)
+	l.trial = tr
+}
+
+// change makes a move.
+func (l *Ladder) change(to Rung, red uint8, t int64) {
+	if red != l.red {
+		l.redded = t
+	}
+	l.rung, l.red, l.moved, l.less = to, red, t, -1
+	if l.doubt != nil {
+		l.doubt.change(t)
+	}
+}
+
+// doubting begins and ends stamping.
+func (l *Ladder) doubting(t int64) {
+	d := l.doubt
+	switch {
+	case d == nil:
+		if l.demand.Talking > 0 && !l.deaf(t) && l.doubtful() {
+			bias := int64(0)
+			if l.suspicious && l.reports.grown > rttSuspect {
+				bias = l.reports.grown
+			}
+			l.doubt = newDoubt(t, bias)
+			l.moves[MoveDoubt]++
+		}
+	case t-l.talked > restFor:
+		l.doubt = nil // goes on when somebody talks
+	case d.acked == 0 && t-d.began > deafFor && l.reports.at > d.began && l.talked-d.began > deafFor:
+		l.doubt, l.deafUntil = nil, t+60*second
+	case l.settled(t):
+		l.settleDoubt(t)
+	}
+}
+
+// doubtful says that a leg that is not stamped should be.
+func (l *Ladder) doubtful() bool {
+	return l.proven == 0 || l.suspicious || l.rung > max(l.top(), l.floor) || l.red > 0 || l.trial.kind != noTrial ||
+		l.cost(l.sending(), l.red) > provenMargin*l.proven
+}
+
+func (l *Ladder) settled(t int64) bool {
+	d := l.doubt
+	if l.rung > max(l.top(), l.floor) || l.trial.kind != noTrial || d.acked < healthyN {
+		return false
+	}
+	if l.red == 0 && d.clean >= healthyFor {
+		return true
+	}
+	return l.config.RED == 0 && d.calm >= resignedFor
+}
+
+func (l *Ladder) settleDoubt(t int64) {
+	if !l.doubt.moved && l.suspicious {
+		l.reports.pardon(t)
+	} else {
+		l.reports.pardons = 0
+		l.reports.pardoned = t + pardonFirst
+	}
+	l.proven = max(l.proven, l.cost(l.sending(), l.red))
+	l.suspicious, l.doubt = false, nil
+	if l.rung == l.top() {
+		l.why = WhyHealthy
+	}
+}

@@ -1,0 +1,279 @@
+package cc
+
+import "time"
+
+// Internal times are µs since New.
+const (
+	millisecond = int64(1000)
+	second      = 1000 * millisecond
+)
+
+// Config is what a leg negotiated, and what its room allows.
+type Config struct {
+	RED      uint8  // greatest depth of redundancy, 0 to 2; 0 also for who did not negotiate RED
+	Feedback bool   // transport-wide feedback was negotiated
+	Probe    bool   // the caller sends padding when Decision.Probe asks
+	Forbid   uint8  // bit r: rung r is forbidden. All forbidden: Live is not
+	Overhead uint16 // octets of a packet besides Opus, from IP to tag; 0: 72, which is right for IPv4
+}
+
+// Decision is what a leg is to be sent from now on.
+type Decision struct {
+	Rung     Rung
+	Packing  Packing // of the rung
+	One      bool    // of the rung: the dominant speaker alone
+	RED      uint8   // depth of redundancy
+	Stamp    bool    // packets carry the transport-wide sequence number, and are told to Sent
+	Probe    int     // so many packets of ProbePadding octets of padding are to be sent now, and told to SentProbe
+	Estimate int     // b/s that the path takes, as far as measured; 0: not known
+	Why      Why
+}
+
+// Why is the reason of the last move.
+type Why uint8
+
+// Reasons.
+const (
+	WhyHealthy    Why = iota // nothing is wrong
+	WhyRandomLoss            // loss without delay: redundancy was added or taken back
+	WhyDelay                 // delay grows with our rate
+	WhyLoss                  // loss grows with our rate
+	WhyRecovering            // on the way up
+	WhyFailedTry             // a step up was taken back
+	WhyNotOurs               // a step down that mended nothing was taken back
+	WhyShard                 // the node protects itself
+	WhyForbidden             // the room does not allow more
+	whys
+)
+
+var whyNames = [whys]string{"healthy", "random_loss", "delay", "loss", "recovering", "failed_try", "not_ours", "shard", "forbidden"}
+
+// String is the reason's name in the protocol.
+func (w Why) String() string {
+	if w < whys {
+		return whyNames[w]
+	}
+	return "unknown"
+}
+
+// Move is a kind of transition, for metrics.
+type Move uint8
+
+// Moves.
+const (
+	MoveDown    Move = iota // to a lower rung
+	MoveUp                  // to a higher rung
+	MoveFailed              // a step up taken back
+	MoveNotOurs             // a step down taken back
+	MoveRED                 // more redundancy
+	MoveLessRED             // less
+	MoveDoubt               // stamping began
+	MovesN                  // how many kinds there are
+)
+
+var moveNames = [MovesN]string{"down", "up", "failed_try", "not_ours", "red", "less_red", "doubt"}
+
+// String is the move's name in metrics.
+func (m Move) String() string {
+	if m < MovesN {
+		return moveNames[m]
+	}
+	return "unknown"
+}
+
+// Ladder controls one leg. Owned by the leg's shard. Methods may be called in any order and at any time; a now before
+// an earlier one counts as that.
+type Ladder struct {
+	config Config // Immutable.
+	born   time.Time
+	last   int64
+
+	rung   Rung // the network's; what is sent is not above floor
+	red    uint8
+	floor  Rung // the node's
+	why    Why
+	ask    uint8 // packets of a probe to ask for in the next Decision
+	moves  [MovesN]uint32
+	moved  int64 // last change of rung or RED
+	redded int64 // last change of RED
+
+	demand   Demand
+	peak     peak
+	talked   int64   // somebody did
+	heard    int64   // last report or feedback
+	proven   float64 // b/s that were healthy once
+	estimate float64 // b/s; 0: not known
+	capped   int64   // when congestion measured the estimate; -1: not congested since
+
+	suspicious bool
+	deafUntil  int64 // feedback does not come: receiver reports decide till then
+	reports    reports
+	trial      trial
+	fails      uint8 // tries that failed, for the back-off
+	nextTry    int64
+	immune     wait // congestion that is not ours
+	unred      wait // redundancy made it worse
+	less       int64
+	doubt      *doubt // nil: not stamped
+}
+
+// New makes a Ladder at the top rung that is allowed.
+func New(c Config, now time.Time) *Ladder {
+	c.RED = min(c.RED, 2)
+	if c.Forbid&(1<<rungs-1) == 1<<rungs-1 {
+		c.Forbid = 0
+	}
+	if c.Overhead == 0 {
+		c.Overhead = overheadDefault
+	}
+	l := &Ladder{config: c, born: now, capped: -1, less: -1, moved: -settle, redded: -redHold}
+	l.rung = l.top()
+	return l
+}
+
+// clock is now, never going back.
+func (l *Ladder) clock(now time.Time) int64 {
+	l.last = max(l.last, now.Sub(l.born).Microseconds())
+	return l.last
+}
+
+// Sent tells of a stamped packet: its transport-wide number and its octets on the wire.
+func (l *Ladder) Sent(seq uint16, size int, now time.Time) {
+	if t := l.clock(now); l.doubt != nil {
+		l.doubt.sent(seq, size, 0, t)
+	}
+}
+
+// SentProbe tells of a packet of padding that Decision.Probe asked for.
+func (l *Ladder) SentProbe(seq uint16, size int, now time.Time) {
+	t := l.clock(now)
+	d := l.doubt
+	if d == nil || d.probe.asked == 0 {
+		return
+	}
+	d.sent(seq, size, probing, t)
+	d.probe.sent++
+	d.probe.sentAt = t
+	d.from = max(d.from, t+probeMask)
+}
+
+// probeMask is for how long after a train delays and losses are its own: at 40 kb/s it takes a quarter second to drain.
+const probeMask = 300 * millisecond
+
+// Feedback takes a transport-wide feedback message, RTCP header included. It tells whether the message was about
+// packets of this leg; if not, it is malformed, late or made up.
+func (l *Ladder) Feedback(packet []byte, now time.Time) bool {
+	t := l.clock(now)
+	f, ok := ParseFeedback(packet)
+	if !ok || l.doubt == nil || !l.doubt.feedback(&f, t) {
+		return false
+	}
+	l.heard = t
+	return true
+}
+
+// Limit is the best rung that the shard can afford for this leg: Live when it is not in need.
+func (l *Ladder) Limit(r Rung) { l.floor = min(r, rungs-1) }
+
+// Moves returns how often each kind of move was made since the last call.
+func (l *Ladder) Moves() [MovesN]uint32 {
+	m := l.moves
+	clear(l.moves[:])
+	return m
+}
+
+// Decide weighs what is known. It wants to be called after each feedback or every 100 ms while Stamp, and else once a
+// second or when demand changes.
+func (l *Ladder) Decide(now time.Time, demand Demand) Decision {
+	t := l.clock(now)
+	l.demand = Demand{clamp(demand.Talking), clamp(demand.Payload), clamp(demand.Main)}
+	l.peak.add(t, l.demand)
+	if demand.Talking > 0 {
+		l.talked = t
+	}
+	l.weigh(t)
+	l.doubting(t)
+	l.reports.fresh = false
+	d := Decision{
+		Rung: l.sending(), RED: l.red, Stamp: l.doubt != nil, Probe: int(l.ask), Estimate: int(l.estimate), Why: l.reason(),
+	}
+	d.Packing, d.One = d.Rung.Packing(), d.Rung.One()
+	l.ask = 0
+	return d
+}
+
+// demandMost keeps nonsense within what sums can hold.
+const demandMost = 10_000_000
+
+func clamp(v int) int { return min(max(v, 0), demandMost) }
+
+// sending is the rung that is sent: the network's and the node's, the lower one, as far as it is allowed.
+func (l *Ladder) sending() Rung {
+	r := max(l.rung, l.floor)
+	for r < rungs && !l.allowed(r) {
+		r++
+	}
+	if r == rungs {
+		return l.bottom()
+	}
+	return r
+}
+
+func (l *Ladder) reason() Why {
+	switch {
+	case l.sending() > l.rung:
+		return WhyShard
+	case l.why == WhyHealthy && l.rung > Live:
+		return WhyForbidden
+	default:
+		return l.why
+	}
+}
+
+func (l *Ladder) allowed(r Rung) bool { return l.config.Forbid>>r&1 == 0 }
+
+// top is the best rung that is allowed.
+func (l *Ladder) top() Rung {
+	r := Live
+	for !l.allowed(r) {
+		r++
+	}
+	return r
+}
+
+func (l *Ladder) bottom() Rung {
+	r := rungs - 1
+	for !l.allowed(r) {
+		r--
+	}
+	return r
+}
+
+// above is the next better rung that is allowed.
+func (l *Ladder) above(r Rung) (Rung, bool) {
+	for r > Live {
+		if r--; l.allowed(r) {
+			return r, true
+		}
+	}
+	return r, false
+}
+
+func (l *Ladder) below(r Rung) (Rung, bool) {
+	for r++; r < rungs; r++ {
+		if l.allowed(r) {
+			return r, true
+		}
+	}
+	return rungs - 1, false
+}
+
+// cost of a rung at the present demand, in b/s.
+func (l *Ladder) cost(r Rung, red uint8) float64 {
+	return l.demand.cost(r, red, int(l.config.Overhead))
+}
+
+// peakCost of a rung at the largest demand of late.
+func (l *Ladder) peakCost(r Rung, red uint8) float64 {
+	return l.peak.demand().cost(r, red, int(l.config.Overhead))
+}

@@ -1,0 +1,468 @@
+package cc
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// A deterministic world of one listener behind a bottleneck: talkers, a leg that does what a Ladder decides, a queue
+// with tail drop, loss, an outage, TCP flows beside it, and a receiver that answers as browsers do. Steps of 1 ms.
+type world struct {
+	seed     uint64
+	seconds  int
+	talking  func(ms int) int
+	rate     func(ms int) float64 // of the bottleneck, b/s; 0: none
+	buffer   float64              // seconds of the bottleneck's rate; tail drop
+	base     float64              // ms one way
+	jitter   float64              // ms, uniform
+	loss     func(r *rand.Rand, w *world) bool
+	dead     func(ms int) bool // the network
+	flows    int               // TCP flows beside us
+	config   Config
+	off      bool // without the controller
+	hostile  func(r *rand.Rand, l *Ladder, ms int, now time.Time)
+	bad      bool // Gilbert-Elliott
+	noAnswer bool // the receiver sends no transport-wide feedback
+	trace    func(ms int, l *Ladder, d Decision)
+}
+
+const frameOctets = 80 // 32 kb/s in 20 ms
+
+type simPacket struct {
+	slot    int
+	frames  []int // redundancy included
+	size    int
+	seq     int // of all packets of the leg
+	twcc    int // -1: not stamped
+	sent    int
+	probing bool
+	flow    int // TCP's, from 1
+}
+
+type outcome struct {
+	heard      [3]float64 // of the frames of each slot
+	hole       int        // ms, longest between arrivals of the dominant speaker's new frames, after 5 s
+	standing   float64    // ms, most that the least delay of a second above the base was, after 5 s
+	late       float64    // ms, mean delay of packets above the base
+	kbps       float64
+	moves      [MovesN]uint32
+	final      Decision
+	history    []step
+	feedbacks  int
+	feedbackAt int // ms, last
+	stamped    int // packets
+	packets    int
+}
+
+type step struct {
+	ms  int
+	d   Decision
+	est float64
+}
+
+type sim struct {
+	*world
+	r        *rand.Rand
+	l        *Ladder
+	now      time.Time
+	d        Decision
+	out      outcome
+	follow   Packing
+	pending  [3][]int
+	before   [3][2][]int
+	frames   [3]int
+	seq      int
+	twcc     int
+	free     float64 // when the bottleneck is, ms
+	arrivals [][]simPacket
+	feedback [][][]byte
+	acks     [][]int
+	lostAcks [][]int
+	lastArr  float64
+
+	got      map[int]float64 // twcc -> ms
+	told     int
+	most     int
+	rrNext   int
+	rrSeq    int
+	rrMax    int
+	rrGot    int
+	transit  float64
+	jit      float64
+	rtt      float64
+	heardAt  [3]map[int]float64
+	minDelay [600]float64
+	tcp      []tcp
+	delays   float64
+	delayN   int
+	octets   int
+}
+
+type tcp struct {
+	window, slow float64
+	inflight     int
+	cut          int
+}
+
+func (w *world) run() outcome {
+	s := &sim{world: w, r: rand.New(rand.NewPCG(w.seed, 7)), got: map[int]float64{}, told: -1, most: -1, rrMax: -1, rrSeq: -1}
+	s.now = time.Unix(1_700_000_000, 0)
+	s.l = New(w.config, s.now)
+	n := w.seconds*1000 + 20000
+	s.arrivals, s.feedback, s.acks, s.lostAcks = make([][]simPacket, n), make([][][]byte, n), make([][]int, n), make([][]int, n)
+	for i := range s.heardAt {
+		s.heardAt[i] = map[int]float64{}
+	}
+	for i := range s.minDelay {
+		s.minDelay[i] = 1e9
+	}
+	s.rrNext = 1000 + s.r.IntN(4000)
+	for range w.flows {
+		s.tcp = append(s.tcp, tcp{window: 2, slow: 64})
+	}
+	for ms := range w.seconds * 1000 {
+		s.step(ms, s.now.Add(time.Duration(ms)*time.Millisecond))
+	}
+	return s.finish()
+}
+
+func (s *sim) step(ms int, now time.Time) {
+	s.bulk(ms)
+	for _, p := range s.arrivals[ms] {
+		s.arrive(p, ms)
+	}
+	s.arrivals[ms] = nil
+	s.talk(ms, now)
+	fed := false
+	for _, b := range s.feedback[ms] {
+		s.l.Feedback(b, now)
+		fed = true
+	}
+	if ms%100 == 0 && s.r.IntN(4) > 0 {
+		s.answer(ms)
+	}
+	if ms >= s.rrNext {
+		s.report(ms, now)
+	}
+	if s.hostile != nil {
+		s.hostile(s.r, s.l, ms, now)
+	}
+	if s.off {
+		return
+	}
+	if fed || ms%1000 == 0 || s.d.Stamp && ms%100 == 0 {
+		s.decide(ms, now)
+	}
+}
+
+func (s *sim) decide(ms int, now time.Time) {
+	n := s.talking(ms)
+	before := s.d
+	s.d = s.l.Decide(now, Demand{Talking: n, Payload: n * 32000, Main: min(n, 1) * 32000})
+	for range s.d.Probe {
+		size := ProbePadding + 68
+		s.l.SentProbe(uint16(s.twcc), size, now)
+		s.send(simPacket{size: size, probing: true, twcc: s.twcc}, ms)
+		s.twcc++
+	}
+	c := s.d
+	c.Probe, before.Probe, c.Estimate, before.Estimate = 0, 0, 0, 0
+	if c != before {
+		s.out.history = append(s.out.history, step{ms, s.d, s.l.estimate})
+	}
+	if s.trace != nil {
+		s.trace(ms, s.l, s.d)
+	}
+}
+
+func (s *sim) talk(ms int, now time.Time) {
+	for slot := range 3 {
+		if slot >= s.talking(ms) || ms%20 != slot*7 {
+			continue
+		}
+		f := s.frames[slot]
+		s.frames[slot]++
+		if s.d.One && slot > 0 && s.follow == s.d.Packing {
+			continue
+		}
+		s.pending[slot] = append(s.pending[slot], f)
+		if s.follow == AsItCame {
+			s.flush(slot, ms, now)
+		}
+	}
+	want := s.d.Packing
+	long := s.follow == Of120ms || want == Of120ms && s.follow != want
+	if ms%60 == 59 && (!long || ms%120 == 119) {
+		for slot := range 3 {
+			s.flush(slot, ms, now)
+		}
+		s.follow = want
+	}
+}
+
+func (s *sim) flush(slot, ms int, now time.Time) {
+	own := s.pending[slot]
+	if len(own) == 0 {
+		return
+	}
+	s.pending[slot] = nil
+	p := simPacket{slot: slot, frames: own, size: 60 + len(own)*frameOctets, twcc: -1}
+	for i := range int(s.d.RED) {
+		if b := s.before[slot][i]; b != nil {
+			p.frames = append(append([]int{}, p.frames...), b...)
+			p.size += len(b)*frameOctets + redHeader
+		}
+	}
+	s.before[slot][1], s.before[slot][0] = s.before[slot][0], own
+	if s.d.Stamp {
+		p.size += 8
+		p.twcc = s.twcc
+		s.l.Sent(uint16(p.twcc), p.size, now)
+		s.twcc++
+		s.out.stamped++
+	}
+	s.out.packets++
+	p.seq = s.seq
+	s.seq++
+	s.send(p, ms)
+}
+
+// send puts a packet on the path.
+func (s *sim) send(p simPacket, ms int) bool {
+	p.sent = ms
+	s.octets += p.size
+	if s.dead != nil && s.dead(ms) {
+		return false
+	}
+	at := float64(ms)
+	if rate := s.rate(ms); rate > 0 {
+		start := max(at, s.free)
+		if (start-at)/1000 > s.buffer {
+			return false
+		}
+		s.free = start + float64(p.size*8)/rate*1000
+		at = s.free
+	}
+	if p.flow == 0 && s.loss != nil && s.loss(s.r, s.world) {
+		return false
+	}
+	at += s.base + s.jitter*s.r.Float64()
+	at = max(at, s.lastArr)
+	s.lastArr = at
+	if i := int(at) + 1; i < len(s.arrivals) {
+		s.arrivals[i] = append(s.arrivals[i], p)
+	}
+	return true
+}
+
+func (s *sim) arrive(p simPacket, ms int) {
+	if p.flow > 0 {
+		i := ms + int(s.base)
+		s.acks[i] = append(s.acks[i], p.flow)
+		return
+	}
+	if p.twcc >= 0 && !s.noAnswer {
+		s.got[p.twcc] = float64(ms)
+		s.most = max(s.most, p.twcc)
+	}
+	if p.probing {
+		return
+	}
+	delay := float64(ms - p.sent)
+	s.delays, s.delayN = s.delays+delay-s.base, s.delayN+1
+	s.minDelay[ms/1000] = min(s.minDelay[ms/1000], delay-s.base)
+	if s.rrMax >= 0 {
+		d := delay - s.transit
+		s.jit += (max(d, -d) - s.jit) / 16
+	}
+	s.transit, s.rtt = delay, delay+s.base
+	s.rrMax = max(s.rrMax, p.seq)
+	s.rrGot++
+	for _, f := range p.frames {
+		if _, had := s.heardAt[p.slot][f]; !had {
+			s.heardAt[p.slot][f] = float64(ms)
+		}
+	}
+}
+
+// answer is a feedback message of what has come since the last one.
+func (s *sim) answer(ms int) {
+	if s.most <= s.told || s.dead != nil && s.dead(ms) {
+		return
+	}
+	base := s.told + 1
+	if s.most-base > 5000 {
+		base = s.most - 5000
+	}
+	var at []float64
+	for q := base; q <= s.most; q++ {
+		v, ok := s.got[q]
+		delete(s.got, q)
+		if !ok {
+			v = -1
+		}
+		at = append(at, v)
+	}
+	s.told = s.most
+	i := ms + int(s.base)
+	s.feedback[i] = append(s.feedback[i], feedbackMessage(uint16(base), at))
+	s.out.feedbacks++
+	s.out.feedbackAt = ms
+}
+
+// feedbackMessage writes a message with two-bit vectors; at: ms, or -1 for lost.
+func feedbackMessage(base uint16, at []float64) []byte {
+	b := make([]byte, 20)
+	b[0], b[1] = 0x80|15, 205
+	binary.BigEndian.PutUint16(b[12:], base)
+	binary.BigEndian.PutUint16(b[14:], uint16(len(at)))
+	ref := -1
+	last := 0
+	var deltas []byte
+	var chunk uint16
+	for i, v := range at {
+		sym := uint16(0)
+		if v >= 0 {
+			tick := int(v * 4)
+			if ref < 0 {
+				ref = tick / 256
+				last = ref * 256
+			}
+			d := tick - last
+			last = tick
+			if d >= 0 && d < 256 {
+				sym = 1
+				deltas = append(deltas, byte(d))
+			} else {
+				sym = 2
+				deltas = binary.BigEndian.AppendUint16(deltas, uint16(int16(min(max(d, -32768), 32767))))
+			}
+		}
+		chunk |= sym << (12 - 2*(i%7))
+		if i%7 == 6 || i == len(at)-1 {
+			b = binary.BigEndian.AppendUint16(b, chunk|0xc000)
+			chunk = 0
+		}
+	}
+	b[16], b[17], b[18] = byte(ref>>16), byte(ref>>8), byte(ref)
+	b = append(b, deltas...)
+	for len(b)%4 != 0 {
+		b = append(b, 0)
+	}
+	binary.BigEndian.PutUint16(b[2:], uint16(len(b)/4-1))
+	return b
+}
+
+func (s *sim) report(ms int, now time.Time) {
+	s.rrNext = ms + 1000 + s.r.IntN(4000)
+	if s.dead != nil && s.dead(ms) || s.rrMax < 0 {
+		return
+	}
+	expected := s.rrMax - s.rrSeq
+	fraction := 0
+	if expected > 0 {
+		fraction = min(255, max(0, (expected-s.rrGot)*256/expected))
+	}
+	s.rrSeq, s.rrGot = s.rrMax, 0
+	s.l.Report(uint8(fraction), uint32(s.jit*48), time.Duration(s.rtt)*time.Millisecond, now)
+}
+
+// bulk is TCP: slow start, then a packet more a round trip, half of it after a loss.
+func (s *sim) bulk(ms int) {
+	for _, f := range s.acks[ms] {
+		c := &s.tcp[f-1]
+		c.inflight--
+		if c.window < c.slow {
+			c.window++
+		} else {
+			c.window += 1 / c.window
+		}
+	}
+	for _, f := range s.lostAcks[ms] {
+		c := &s.tcp[f-1]
+		c.inflight--
+		if ms > c.cut {
+			c.window = max(c.window/2, 2)
+			c.slow, c.cut = c.window, ms+int(2*s.base+s.buffer*1000)
+		}
+	}
+	for f := range s.tcp {
+		c := &s.tcp[f]
+		for c.inflight < int(c.window) {
+			c.inflight++
+			if !s.send(simPacket{size: 1500, flow: f + 1}, ms) {
+				i := ms + int(2*s.base+s.buffer*1000)
+				s.lostAcks[i] = append(s.lostAcks[i], f+1)
+				break
+			}
+		}
+	}
+}
+
+func (s *sim) finish() outcome {
+	o := &s.out
+	for slot := range 3 {
+		n, ok := 0, 0
+		for f := range s.frames[slot] - 100 {
+			at, had := s.heardAt[slot][f]
+			n++
+			if had && at-float64(f*20) < 1500 {
+				ok++
+			}
+		}
+		if n > 0 {
+			o.heard[slot] = 100 * float64(ok) / float64(n)
+		}
+	}
+	last := -1.0
+	for f := range s.frames[0] {
+		if at, ok := s.heardAt[0][f]; ok && at > 5000 {
+			if last >= 0 {
+				o.hole = max(o.hole, int(at-last))
+			}
+			last = max(last, at)
+		}
+	}
+	for i := 5; i < s.seconds; i++ {
+		if s.minDelay[i] < 1e9 {
+			o.standing = max(o.standing, s.minDelay[i])
+		}
+	}
+	o.late = s.delays / float64(max(1, s.delayN))
+	o.kbps = float64(s.octets) * 8 / float64(s.seconds) / 1000
+	o.moves, o.final = s.l.Moves(), s.d
+	return *o
+}
+
+func (o outcome) String() string {
+	s := fmt.Sprintf("heard %.1f%% hole %d ms standing %.0f ms late %.0f ms %.0f kb/s moves %v stamped %d/%d feedback %d until %d ms",
+		o.heard, o.hole, o.standing, o.late, o.kbps, o.moves, o.stamped, o.packets, o.feedbacks, o.feedbackAt)
+	for _, h := range o.history {
+		s += fmt.Sprintf("\n  %6d ms %-13v red %d stamp %-5v %v est %.0f", h.ms, h.d.Rung, h.d.RED, h.d.Stamp, h.d.Why, h.est)
+	}
+	return s
+}
+
+func talk(n int) func(int) int { return func(int) int { return n } }
+
+func fixed(rate float64) func(int) float64 { return func(int) float64 { return rate } }
+
+func random(p float64) func(*rand.Rand, *world) bool {
+	return func(r *rand.Rand, _ *world) bool { return r.Float64() < p }
+}
+
+// gilbert loses p of the packets in bursts of the given mean.
+func gilbert(p, burst float64) func(*rand.Rand, *world) bool {
+	return func(r *rand.Rand, w *world) bool {
+		if w.bad {
+			w.bad = r.Float64() >= 1/burst
+		} else {
+			w.bad = r.Float64() < p/(1-p)/burst
+		}
+		return w.bad
+	}
+}
+
+var full = Config{RED: 2, Feedback: true, Probe: true}
