@@ -21,6 +21,17 @@ var quiets = []struct {
 	{960, quietFrames(1)}, {480, []byte{0xf0, 0xff, 0xfe}}, {240, []byte{0xe8, 0xff, 0xfe}}, {120, []byte{0xe0, 0xff, 0xfe}},
 }
 
+// waker is 20 ms of SILK that decode to nothing above the last of 16 bits: what libopus makes of zeros. CELT codes the
+// loudness of its bands as a difference to the frame before, and after opus.Quiet that is nothing at all: 100 ms of what
+// is said next would be lost, the first 20 by 45 dB. A decoder that comes from SILK begins CELT anew, as at the start
+// of a stream (RFC 6716 §4.5.2).
+var waker = []byte{0x08, 0x07, 0xc6, 0xb3, 0x0e, 0xc6}
+
+const wakerSamples = 20 * ms
+
+// asleep tells whether a packet needs a waker after zeros.
+func asleep(p []byte) bool { return p[0]>>3 >= 16 && !opus.IsDTX(p) }
+
 // quietFrames is a packet of n frames of opus.Quiet: code 3 with a count, all of one size (RFC 6716 §3.2.5).
 func quietFrames(n int) []byte {
 	if n == 1 {

@@ -14,9 +14,9 @@ func (t *Track) place(p *Packet, emit func(Piece)) {
 	gap := at - t.end
 	switch {
 	case lost > 0 && !t.quiet && !opus.IsDTX(t.last.Payload):
-		t.lose(gap, emit)
+		t.lose(p, gap, emit)
 	case hole || t.quiet || gap > conceal:
-		t.silence(at+quantum/2, emit)
+		t.still(Silence, gap+quantum/2, asleep(p.Payload), emit)
 	default:
 		t.stretch(gap, tolerated(p), emit)
 	}
@@ -52,12 +52,12 @@ func (t *Track) hole(p *Packet) (hole bool, lost uint64) {
 }
 
 // lose fills a loss within speech: what the decoder can conceal is left to it, the rest is silent.
-func (t *Track) lose(gap int64, emit func(Piece)) {
+func (t *Track) lose(p *Packet, gap int64, emit func(Piece)) {
 	for left := rounded(min(gap, conceal)); left >= tenth; {
 		left -= t.conceal(Lost, left, emit)
 	}
 	if gap > conceal {
-		t.still(Lost, gap-conceal+quantum/2, emit)
+		t.still(Lost, gap-conceal+quantum/2, asleep(p.Payload), emit)
 	}
 }
 
@@ -92,18 +92,25 @@ func (t *Track) shorten(p *Packet, over int64, emit func(Piece)) {
 func rounded(samples int64) int64 { return max(0, (samples+tenth/2)/tenth*tenth) }
 
 // silence fills with silence up to a position, less than quantum short of it.
-func (t *Track) silence(to int64, emit func(Piece)) { t.still(Silence, to-t.end, emit) }
+func (t *Track) silence(to int64, emit func(Piece)) { t.still(Silence, to-t.end, false, emit) }
 
-// still fills with zeros.
-func (t *Track) still(kind Kind, samples int64, emit func(Piece)) {
-	slot := int8(-1)
-	if kind != Silence {
-		slot = t.last.Slot
+// still fills with zeros, and a waker at the end if there is room.
+func (t *Track) still(kind Kind, samples int64, wake bool, emit func(Piece)) {
+	piece := Piece{Kind: kind, Slot: t.last.Slot, Level: 127, Source: t.last.Source}
+	if kind == Silence {
+		piece.Slot = -1
+	}
+	if wake = wake && samples >= wakerSamples; wake {
+		samples -= wakerSamples
 	}
 	for samples >= quantum {
-		payload, n := quietPacket(samples)
-		t.put(Piece{Samples: n, Payload: payload, Kind: kind, Slot: slot, Level: 127, Source: t.last.Source}, emit)
-		samples -= int64(n)
+		piece.Payload, piece.Samples = quietPacket(samples)
+		t.put(piece, emit)
+		samples -= int64(piece.Samples)
+	}
+	if wake {
+		piece.Payload, piece.Samples = waker, wakerSamples
+		t.put(piece, emit)
 	}
 }
 

@@ -296,6 +296,9 @@ func TestFillersAreOfTheirDuration(t *testing.T) {
 			t.Errorf("% x lasts %d, not %d", q.payload, n, q.samples)
 		}
 	}
+	if n, ok := opus.Duration(waker); !ok || n != wakerSamples {
+		t.Errorf("the waker lasts %d", n)
+	}
 	for toc := range 256 {
 		for _, room := range []int64{480, 960, 1920, 5760} {
 			p, n := missing([]byte{byte(toc), 0}, room)
