@@ -20,7 +20,11 @@ func (m *Mirror) Delete(name string, done func()) error {
 	if err := checkRecording(name); err != nil {
 		return fmt.Errorf("mirror: delete: %w", err)
 	}
-	if err := m.bury(name); err != nil {
+	err := m.bury(name)
+	for again := 0; errors.Is(err, fs.ErrNotExist) && again < 3; again++ {
+		err = m.bury(name) // An earlier deletion's end has just taken the directory away.
+	}
+	if err != nil {
 		return fmt.Errorf("mirror: delete %s: %w", name, err)
 	}
 	m.mu.Lock()
