@@ -15,7 +15,7 @@ var ErrManifest = errors.New("manifest")
 const (
 	idMax   = 128     // octets of an id, the control protocol's limit
 	textMax = 4 << 10 // octets of a reason, a URL
-	bytesOf = 1 << 50 // octets of a file: a petabyte
+	bytesOf = 1 << 44 // octets of a file: 17 TB, so that the sum of all files that fit into a manifest is no overflow
 )
 
 func wrong(format string, args ...any) error {

@@ -81,6 +81,7 @@ type Track struct {
 	AudioIDs    []uint32    `json:"audio_ids"`        // one for each time they joined
 	Starts      Position    `json:"starts_s"`         // where they are first heard; silence stands before
 	Samples     int64       `json:"samples"`          // what the file plays, at 48 kHz
+	Spoken      Position    `json:"spoken_s"`         // audio that came, in all
 	Packets     int64       `json:"packets"`          // from the network, fillers not counted
 	Lost        int64       `json:"lost"`             // never came, and stand in the file as silence
 	Recovered   int64       `json:"recovered"`        // lost, and given back by redundancy

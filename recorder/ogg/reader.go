@@ -84,7 +84,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 		return nil, err
 	}
 	f.good = State{
-		Head: f.head, GoodBytes: f.pages.offset + int64(f.pages.size), Pages: int64(f.number), LastPage: f.number - 1,
+		Head: f.head, GoodBytes: f.pages.offset + int64(f.pages.size), Pages: int64(f.number - p.number), LastPage: f.number - 1,
 	}
 	return f, nil
 }

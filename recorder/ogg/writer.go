@@ -153,7 +153,8 @@ func (f *Writer) Flush() error {
 func (f *Writer) Close() error { return f.CloseAt(f.granule) }
 
 // CloseAt is Close with the end trimmed to the sample (RFC 7845 §4.4): end is what Samples counts, pre-skip included, and
-// has to lie on the page being collected, between what Written and Samples say: ErrTrim otherwise.
+// has to lie on the page being collected, between what Written and Samples say: ErrTrim otherwise. Packets that lie behind
+// it altogether are left out.
 func (f *Writer) CloseAt(end int64) error {
 	if f.err != nil || f.closed {
 		return f.err
@@ -161,9 +162,29 @@ func (f *Writer) CloseAt(end int64) error {
 	if end > f.granule || end < f.written.Granule {
 		return ErrTrim
 	}
+	for f.granule > end && f.takeBack(end) {
+	}
 	f.granule = end
 	f.closed = true
 	return f.writePage(ends)
+}
+
+// takeBack takes the last packet off the page, if all of it is behind end.
+func (f *Writer) takeBack(end int64) bool {
+	segments, size := 1, int(f.lacing[len(f.lacing)-1])
+	for segments < len(f.lacing) && f.lacing[len(f.lacing)-1-segments] == lacingMax {
+		segments++
+		size += lacingMax
+	}
+	samples, _ := opus.Duration(f.buf[len(f.buf)-size:])
+	if f.granule-int64(samples) < end {
+		return false
+	}
+	f.buf, f.lacing = f.buf[:len(f.buf)-size], f.lacing[:len(f.lacing)-segments]
+	f.granule -= int64(samples)
+	f.packets--
+	f.waiting--
+	return true
 }
 
 // writePage writes the page being collected and begins the next.
@@ -171,7 +192,11 @@ func (f *Writer) writePage(flags byte) error {
 	front := headerSize + len(f.lacing)
 	page := f.buf[frontMax-front:]
 	copy(page[headerSize:], f.lacing)
-	putHeader(page, flags, f.granule, f.head.Serial, f.number, len(f.lacing))
+	granule := f.granule
+	if len(f.lacing) == 0 {
+		granule = noGranule
+	}
+	putHeader(page, flags, granule, f.head.Serial, f.number, len(f.lacing))
 	n, err := f.w.Write(page)
 	if err != nil || n != len(page) {
 		f.err = fmt.Errorf("write page %d: %w", f.number, orShort(err))
