@@ -41,6 +41,7 @@ type Written struct {
 // in by range requests. packets is run twice and has to give the same both times; what is kept in between is two octets
 // for a packet. Gaps are filled with silence, so that a player's time plus Start is the room's. The edit list takes the
 // decoder's delay off the beginning, and one packet of silence at the end makes up for it: the duration is exact.
+// After an error what w has taken is no file.
 func WriteWhole(w io.Writer, packets iter.Seq2[Packet, error], o Whole) (Written, error) {
 	h, err := o.Head.checked()
 	if err != nil {

@@ -3,10 +3,12 @@ package cmaf
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -45,16 +47,10 @@ func TestWholeFilePlaysAndSeeks(t *testing.T) {
 	if n := len(pcm) - tonesLength*SampleRate; n < 0 || n >= 960 {
 		t.Errorf("%d samples, want %d", len(pcm), tonesLength*SampleRate)
 	}
-	for _, at := range []string{"1", "7.5", "13", "18.1"} {
-		s, half, _ := strings.Cut(at, ".")
-		from := int(s[0]-'0') * SampleRate
-		if len(s) > 1 {
-			from = (10*int(s[0]-'0') + int(s[1]-'0')) * SampleRate
-		}
-		if half != "" {
-			from += int(half[0]-'0') * SampleRate / 10
-		}
-		hears(t, decode(t, "-ss", at, "-i", name), from, (from+SampleRate*4/5)/SampleRate, tonesLength-1)
+	for _, tenths := range []int{10, 75, 130, 181} {
+		from := tenths * SampleRate / 10
+		pcm := decode(t, "-ss", fmt.Sprintf("%d.%d", tenths/10, tenths%10), "-i", name)
+		hears(t, pcm, from, (tenths+8)/10, tonesLength-1)
 	}
 	if moov, mdat := bytes.Index(file, []byte("moov")), bytes.Index(file, []byte("mdat")); moov < 0 || moov > mdat {
 		t.Errorf("moov at %d, mdat at %d: no player could begin before it has all", moov, mdat)
@@ -101,7 +97,7 @@ func TestGapThatIsNoWholePacketIsFilledExactly(t *testing.T) {
 			t.Errorf("%d: %+v", gap, out)
 		}
 		got := probe(t, file, "-show_entries", "stream=duration_ts", "-of", "csv=p=0")
-		if want := out.Duration; strings.TrimSpace(got) != itoa(want) {
+		if want := out.Duration; strings.TrimSpace(got) != strconv.FormatInt(want, 10) {
 			t.Errorf("%d: ffprobe says %s, want %d", gap, got, want)
 		}
 	}
@@ -195,8 +191,22 @@ func TestOffsetsBeyond4GBTake64Bits(t *testing.T) {
 		// Such a file reads like any other, here with little in it.
 		file := append(head, bytes.Repeat(packet(toc20, 100), 50)...)
 		got := probe(t, file, "-show_entries", "packet=pos", "-of", "csv=p=0")
-		if first := itoa(int64(len(head))); !strings.HasPrefix(got, first+"\n") && !strings.HasPrefix(got, first+",") {
+		if first := strconv.Itoa(len(head)); !strings.HasPrefix(got, first+"\n") && !strings.HasPrefix(got, first+",") {
 			t.Errorf("the first packet lies at %s, want %s", strings.SplitN(got, "\n", 2)[0], first)
+		}
+	}
+}
+
+func BenchmarkWholeOfThreeHours(b *testing.B) {
+	p := packet(toc20, 100)
+	packets := func(yield func(Packet, error) bool) {
+		for at := int64(0); at < 3*3600*SampleRate && yield(Packet{at, 960, p}, nil); at += 960 {
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := WriteWhole(io.Discard, packets, Whole{Head: DefaultHead()}); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
