@@ -103,10 +103,6 @@ func TestGapThatIsNoWholePacketIsFilledExactly(t *testing.T) {
 	}
 }
 
-func itoa(n int64) string {
-	return string(appendSeconds(nil, n*SampleRate)[:len(appendSeconds(nil, n*SampleRate))-5])
-}
-
 func TestEmptyReplayIsAFileOfNoLength(t *testing.T) {
 	_, file, out := whole(t, at20(nil, nil), Whole{})
 	if out.Duration != 0 || out.Packets != 0 {
