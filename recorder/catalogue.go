@@ -1,0 +1,305 @@
+package recorder
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"stentor/recorder/manifest"
+	"stentor/recorder/store"
+)
+
+// tombstone is the name of a file in a recording's directory that says that the recording is being deleted: the mirror's.
+const tombstone = ".deleted"
+
+// finishAgain is how long after a failure, a full disk say, finishing is tried again.
+const finishAgain = time.Minute
+
+// finish brings a recording that has ended to where it belongs, however often the disk refuses.
+func (r *Recorder) finish(rec *recording, name string) {
+	defer close(rec.idle)
+	for {
+		m, err := r.finishOnce(rec, name)
+		if err == nil {
+			r.finished(rec, m)
+			return
+		}
+		if rec.ctx.Err() != nil {
+			return
+		}
+		r.log.Error("a recording cannot be finished; trying again", "recording", name, "again_in", finishAgain, "error", err)
+		select {
+		case <-rec.ctx.Done():
+			return
+		case <-time.After(finishAgain):
+		}
+	}
+}
+
+func (r *Recorder) finishOnce(rec *recording, name string) (*manifest.Manifest, error) {
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-rec.ctx.Done():
+		return nil, rec.ctx.Err()
+	}
+	before, err := manifest.Load(os.DirFS(r.dir(name)))
+	if err != nil {
+		return nil, err
+	}
+	m, err := finish(rec.ctx, r.dir(name), nil)
+	if err == nil && before.State == manifest.Recording {
+		r.log.Warn("a recording was closed after a crash", "recording", name, "duration_s", m.Duration.Seconds())
+		r.config.Tell(Event{Type: Stopped, Recording: name, Room: m.Room, Reason: whyCrash, Duration: m.Duration.Seconds()})
+	}
+	return m, err
+}
+
+// finished has a recording stored that is whole, or tells that it is.
+func (r *Recorder) finished(rec *recording, m *manifest.Manifest) {
+	r.mu.Lock()
+	rec.know(m)
+	r.mu.Unlock()
+	if r.mirror == nil || m.Stored != nil {
+		r.tellReady(rec, m)
+		return
+	}
+	files, err := r.files(m)
+	if err == nil {
+		err = r.mirror.Push(m.Recording, files)
+	}
+	if err == nil {
+		err = r.mirror.Seal(m.Recording, func() { r.stored(rec, m) })
+	}
+	if err != nil && rec.ctx.Err() == nil {
+		r.log.Error("a recording cannot be stored", "recording", m.Recording, "error", err)
+	}
+}
+
+// files are those of a whole recording, in the order in which the store is to get them: what names others comes behind them.
+func (r *Recorder) files(m *manifest.Manifest) ([]store.File, error) {
+	var first, last []store.File
+	for _, f := range m.Files {
+		file := stored(f.Path, f.Bytes, f.SHA256)
+		if file.Mutable {
+			last = append(last, file)
+		} else {
+			first = append(first, file)
+		}
+	}
+	self, err := sumFile(r.dir(m.Recording), manifest.Name)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(first, last...), stored(self.Path, self.Bytes, self.SHA256)), nil
+}
+
+// stored describes a file to the mirror.
+func stored(name string, size int64, sum string) store.File {
+	c := manifest.ContentOf(name)
+	return store.File{Name: name, Size: size, SHA256: sum, ContentType: c.Type, CacheControl: c.Cache, Mutable: c.Grows}
+}
+
+// pushSegment has a finished segment stored while the recording runs, and the playlist that names it.
+func (r *Recorder) pushSegment(name string, w *writer, segment string, size int64, sum string) {
+	files := []store.File{stored(segment, size, sum)}
+	head, err := sumFile(w.dir, initName)
+	if err != nil {
+		return // it will be stored when the recording has ended
+	}
+	text := w.mix.playlist.Text()
+	playlist := sha256.Sum256(text)
+	files = append(files, stored(initName, head.Bytes, head.SHA256), stored(playlistName, int64(len(text)), hex.EncodeToString(playlist[:])))
+	if err := r.mirror.Push(name, files); err != nil && !errors.Is(err, store.ErrDeleted) {
+		r.log.Error("a segment cannot be stored", "recording", name, "error", err)
+	}
+}
+
+// stored notes that the store has everything, and lets the spool's copy go.
+func (r *Recorder) stored(rec *recording, m *manifest.Manifest) {
+	m.Stored = &manifest.Stored{URL: r.Location(m.Recording), At: time.Now().UTC()}
+	if err := manifest.Save(r.dir(m.Recording), m); err != nil {
+		r.log.Error("the manifest cannot be saved", "recording", m.Recording, "error", err)
+		return
+	}
+	for _, dir := range []string{"tracks", replayDir} {
+		if err := os.RemoveAll(filepath.Join(r.dir(m.Recording), dir)); err != nil {
+			r.log.Error("the spool's copy cannot be removed", "recording", m.Recording, "error", err)
+		}
+	}
+	r.mu.Lock()
+	rec.know(m)
+	r.mu.Unlock()
+	r.tellReady(rec, m)
+}
+
+// tellReady tells, once in a recording's life, that it is where it belongs. It is written down before: to tell twice would
+// have an app server publish twice, and what it has missed recording.list tells.
+func (r *Recorder) tellReady(rec *recording, m *manifest.Manifest) {
+	if m.ReadyTold {
+		return
+	}
+	m.ReadyTold = true
+	if err := manifest.Save(r.dir(m.Recording), m); err != nil {
+		r.log.Error("the manifest cannot be saved", "recording", m.Recording, "error", err)
+	}
+	r.mu.Lock()
+	rec.know(m)
+	gone := r.recordings[m.Recording] != rec
+	r.mu.Unlock()
+	if gone {
+		return
+	}
+	e := Event{
+		Type: Ready, Recording: m.Recording, Room: m.Room, Reason: m.Reason, Duration: m.Duration.Seconds(), Location: r.Location(m.Recording),
+	}
+	if m.State == manifest.Failed {
+		e.Type = Failed
+	}
+	r.config.Tell(e)
+}
+
+// Location is the URL of a recording's directory.
+func (r *Recorder) Location(name string) string {
+	if r.config.Store != nil {
+		u, err := url.Parse(r.config.Store.URL())
+		if err == nil {
+			return u.JoinPath(name).String()
+		}
+	}
+	dir, err := filepath.Abs(r.dir(name))
+	if err != nil {
+		dir = r.dir(name)
+	}
+	return (&url.URL{Scheme: "file", Path: dir}).String()
+}
+
+// Status is a recording as it is now.
+type Status struct {
+	Manifest manifest.Manifest // as saved last, without Files; Duration and Safe are of now
+	Bytes    int64
+	Dropped  uint64 // packets that are missing in it
+	Stored   bool
+	Location string
+}
+
+func (r *Recorder) status(rec *recording) Status {
+	s := Status{Manifest: *rec.man, Bytes: rec.bytes, Stored: rec.stored, Location: r.Location(rec.man.Recording)}
+	for _, d := range rec.man.Drops {
+		s.Dropped += uint64(d.Count)
+	}
+	if rec.take == nil {
+		return s
+	}
+	s.Dropped = rec.take.lost.Load()
+	s.Manifest.Duration = manifest.Position(rec.take.length.Load())
+	s.Manifest.Safe = min(manifest.Position(rec.writer.safe.Load()), s.Manifest.Duration)
+	s.Bytes = rec.writer.bytes.Load()
+	if people := rec.writer.people.Load(); people != nil {
+		s.Manifest.Tracks = *people
+	}
+	return s
+}
+
+// Get returns one recording.
+func (r *Recorder) Get(name string) (Status, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec := r.recordings[name]
+	if rec == nil {
+		return Status{}, ErrNotFound
+	}
+	return r.status(rec), nil
+}
+
+// List returns the recordings of a room, or of all for an empty name, by the time they began.
+func (r *Recorder) List(room string) []Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var list []Status
+	for _, rec := range slices.SortedFunc(maps.Values(r.recordings), func(a, b *recording) int {
+		return cmp.Or(a.man.StartedAt.Compare(b.man.StartedAt), cmp.Compare(a.man.Recording, b.man.Recording))
+	}) {
+		if room == "" || rec.man.Room == room {
+			list = append(list, r.status(rec))
+		}
+	}
+	return list
+}
+
+// Delete removes a recording, running or not, from the spool and from the store. When it returns, it is in no list and has a
+// tombstone; its files go as soon as nobody works on them and the store can be reached. A recording that is not there is
+// deleted already.
+func (r *Recorder) Delete(name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec := r.recordings[name]
+	if rec == nil {
+		return nil
+	}
+	if err := os.WriteFile(filepath.Join(r.dir(name), tombstone), nil, 0o640); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	r.stopLocked(rec, whyDeleted)
+	rec.cancel()
+	delete(r.recordings, name)
+	r.config.Tell(Event{Type: Deleted, Recording: name, Room: rec.man.Room})
+	r.workers.Go(func() {
+		<-rec.idle
+		r.erase(name)
+	})
+	return nil
+}
+
+// erase removes the files of a recording that has a tombstone.
+func (r *Recorder) erase(name string) {
+	var err error
+	if r.mirror != nil {
+		err = r.mirror.Delete(name, nil)
+	} else {
+		err = os.RemoveAll(r.dir(name))
+	}
+	if err != nil && r.ctx.Err() == nil {
+		r.log.Error("a recording cannot be deleted; the daemon tries again when it starts", "recording", name, "error", err)
+	}
+}
+
+// Sweep deletes recordings that are older than the retention. Call it now and then.
+func (r *Recorder) Sweep(now time.Time) {
+	if r.config.Retention <= 0 {
+		return
+	}
+	var old []string
+	r.mu.Lock()
+	for name, rec := range r.recordings {
+		if !rec.running && rec.man.ReadyTold && now.Sub(rec.man.StoppedAt) > r.config.Retention {
+			old = append(old, name)
+		}
+	}
+	r.mu.Unlock()
+	for _, name := range old {
+		r.log.Info("a recording is deleted by its age", "recording", name)
+		if err := r.Delete(name); err != nil {
+			r.log.Error("a recording cannot be deleted", "recording", name, "error", err)
+		}
+	}
+}
+
+// Totals is how the store is doing; false without one.
+func (r *Recorder) Totals() (store.Totals, bool) {
+	r.mu.Lock()
+	mirror := r.mirror
+	r.mu.Unlock()
+	if mirror == nil {
+		return store.Totals{}, false
+	}
+	return mirror.Totals(), true
+}

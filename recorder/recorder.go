@@ -1,0 +1,379 @@
+package recorder
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"stentor/recorder/manifest"
+	"stentor/recorder/store"
+)
+
+// segmentDefault is the length of a segment, in samples: the live edge is then some 4 s behind.
+const segmentDefault = 4 * manifest.SampleRate
+
+// Config is what a Recorder needs. Zero values mean the defaults.
+type Config struct {
+	Spool string      // directory of all recordings; made when the first one begins
+	Store store.Store // where recordings go in the end; nil: they stay in the spool
+
+	Node          string
+	RecoveryPoint time.Duration // a crash loses no more of what was said; 200 ms to 10 s, default 1 s
+	Segment       time.Duration // of the replay; whole seconds, 1 to 10 s, default 4 s
+	Bitrate       int           // of the mix, b/s; 0: 48000
+	FreeMin       uint64        // octets: with less, no recording begins and those that run are closed; default 64 MiB
+	Retention     time.Duration // ready recordings are deleted when they are so old; 0: never
+
+	Log  *slog.Logger
+	Tell func(Event) // from any goroutine; must not wait. nil: nobody
+}
+
+// Errors of Recorder's methods.
+var (
+	ErrNotFound    = errors.New("there is no such recording")
+	ErrConflict    = errors.New("the name is taken")
+	ErrUnavailable = errors.New("recording is not possible now")
+)
+
+// EventType is what has happened to a recording.
+type EventType uint8
+
+// Event types.
+const (
+	Started EventType = iota
+	Gap               // packets are missing
+	Stopped           // nothing more is taken
+	Ready             // whole, and where it belongs; once for each recording
+	Failed            // likewise, but it ended early
+	Deleted
+)
+
+// Event tells of a recording.
+type Event struct {
+	Type            EventType
+	Recording, Room string
+	Reason          string
+	Duration        float64 // seconds
+	Location        string
+	Dropped         uint64
+}
+
+// Recorder keeps the recordings of a daemon: those that run, and those that are kept.
+type Recorder struct {
+	config Config // Immutable.
+	log    *slog.Logger
+	disk   disk
+	mirror *store.Mirror // nil: no store
+	lock   *os.File
+
+	ctx     context.Context // of finishing
+	stop    context.CancelFunc
+	workers sync.WaitGroup
+	turn    chan struct{} // finishing one at a time, so that media has the other cores
+
+	mu         sync.Mutex
+	recordings map[string]*recording
+	closed     bool
+}
+
+// recording is one in the catalogue. Guarded by Recorder.mu.
+type recording struct {
+	man     *manifest.Manifest // as saved last; its Files are left out
+	bytes   int64
+	stored  bool
+	running bool
+	desk    *Desk   // while it runs
+	take    *take   // likewise
+	writer  *writer // likewise
+	toldGap time.Time
+
+	ctx    context.Context // of finishing it
+	cancel context.CancelFunc
+	idle   chan struct{} // closed when nobody works on its files any more
+}
+
+func newRecording(ctx context.Context) *recording {
+	rec := &recording{idle: make(chan struct{})}
+	rec.ctx, rec.cancel = context.WithCancel(ctx)
+	return rec
+}
+
+// New opens the spool, if it is there, and goes on with what a crash has left in it.
+func New(c Config) (*Recorder, error) { return newOn(c, realDisk{}) }
+
+func newOn(c Config, d disk) (*Recorder, error) {
+	c.RecoveryPoint = cmp.Or(c.RecoveryPoint, time.Second)
+	c.Segment = cmp.Or(c.Segment, segmentDefault*time.Second/manifest.SampleRate)
+	c.Bitrate = cmp.Or(c.Bitrate, 48_000)
+	c.FreeMin = cmp.Or(c.FreeMin, 64<<20)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Tell == nil {
+		c.Tell = func(Event) {}
+	}
+	r := &Recorder{config: c, log: c.Log, disk: d, recordings: map[string]*recording{}, turn: make(chan struct{}, 1)}
+	r.ctx, r.stop = context.WithCancel(context.Background())
+	if _, err := os.Stat(c.Spool); errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err := r.open(); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// open takes the spool, reads what is in it, and has it finished.
+func (r *Recorder) open() (err error) {
+	if r.lock != nil {
+		return nil
+	}
+	if err := os.MkdirAll(r.config.Spool, 0o750); err != nil {
+		return err
+	}
+	lock, err := os.OpenFile(filepath.Join(r.config.Spool, ".lock"), os.O_CREATE|os.O_RDWR, 0o640)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		return fmt.Errorf("spool %s: another daemon has it: %w", r.config.Spool, err)
+	}
+	r.lock = lock
+	if r.config.Store != nil {
+		r.mirror, err = store.NewMirror(store.MirrorConfig{Spool: r.config.Spool, Store: r.config.Store, Log: r.log})
+		if err != nil {
+			return err
+		}
+	}
+	return r.load()
+}
+
+// load reads the catalogue, and finishes what is not finished.
+func (r *Recorder) load() error {
+	entries, err := os.ReadDir(r.config.Spool)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.IsDir() || e.Name()[0] == '.' {
+			continue
+		}
+		name, dir := e.Name(), r.dir(e.Name())
+		if _, err := os.Stat(filepath.Join(dir, tombstone)); err == nil {
+			if r.mirror == nil { // which finds tombstones itself
+				r.workers.Go(func() { r.erase(name) })
+			}
+			continue
+		}
+		m, err := manifest.Load(os.DirFS(dir))
+		if err != nil {
+			// Begun, and killed before it was announced; or not ours. It is left for somebody to look at.
+			r.log.Warn("a directory in the spool is no recording", "directory", dir, "error", err)
+			continue
+		}
+		rec := newRecording(r.ctx)
+		rec.know(m)
+		r.recordings[name] = rec
+		r.workers.Go(func() { r.finish(rec, name) })
+	}
+	return nil
+}
+
+// know keeps of a manifest what the catalogue tells.
+func (rec *recording) know(m *manifest.Manifest) {
+	short := *m
+	rec.bytes = 0
+	for _, f := range m.Files {
+		rec.bytes += f.Bytes
+	}
+	short.Files = nil
+	rec.man, rec.stored = &short, m.Stored != nil
+}
+
+func (r *Recorder) dir(name string) string { return filepath.Join(r.config.Spool, name) }
+
+// Start is what a recording begins with.
+type Start struct {
+	Recording, Room string
+	Tracks, Replay  bool
+	Notes           []manifest.Line // who is there
+}
+
+// Start begins to record what a desk gets. ErrConflict: the name is taken. ErrUnavailable: the spool cannot be written, or has no room.
+func (r *Recorder) Start(d *Desk, s Start) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return ErrUnavailable
+	}
+	if err := r.open(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if r.recordings[s.Recording] != nil {
+		return ErrConflict
+	}
+	if _, err := os.Stat(r.dir(s.Recording)); err == nil {
+		return ErrConflict // being deleted, or unreadable
+	}
+	rec := newRecording(r.ctx)
+	rec.running, rec.desk, rec.take = true, d, newTake(s.Tracks, s.Replay)
+	if err := r.begin(rec, s); err != nil {
+		os.RemoveAll(r.dir(s.Recording))
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	r.recordings[s.Recording] = rec
+	r.config.Tell(Event{Type: Started, Recording: s.Recording, Room: s.Room})
+	r.workers.Go(func() {
+		rec.writer.run()
+		r.ended(rec)
+		r.finish(rec, s.Recording)
+	})
+	return nil
+}
+
+// begin makes a recording's directory and first files, and has the desk feed it.
+func (r *Recorder) begin(rec *recording, s Start) error {
+	dir := r.dir(s.Recording)
+	free, err := r.disk.Free(r.config.Spool)
+	if err == nil && free < r.config.FreeMin {
+		err = fmt.Errorf("%d octets are left, of %d that must be: %w", free, r.config.FreeMin, syscall.ENOSPC)
+	}
+	if err = cmp.Or(err, os.MkdirAll(filepath.Join(dir, "tracks"), 0o750)); err != nil {
+		return err
+	}
+	if s.Replay {
+		if err := os.MkdirAll(filepath.Join(dir, replayDir), 0o750); err != nil {
+			return err
+		}
+	}
+	m := &manifest.Manifest{
+		Version: manifest.Version, Recording: s.Recording, Room: s.Room, Node: r.config.Node, State: manifest.Recording,
+		StartedAt: time.Now().UTC(), RecoveryPoint: position(r.config.RecoveryPoint), TracksWanted: s.Tracks, ReplayWanted: s.Replay,
+	}
+	if s.Replay {
+		m.Replay = &manifest.Replay{Playlist: playlistName, Init: initName, Target: position(r.config.Segment), Bitrate: r.config.Bitrate}
+	}
+	w := &writer{
+		take: rec.take, dir: dir, disk: r.disk, recovery: r.config.RecoveryPoint, freeMin: r.config.FreeMin, man: m,
+		failed: func(why string, err error) { r.failed(rec, err) },
+		gap:    func(why string, n int64) { r.gap(rec, why, n) },
+	}
+	if err := newWriter(w, int64(position(r.config.Segment)), r.config.Bitrate); err != nil {
+		return err
+	}
+	if w.mix != nil && r.mirror != nil {
+		w.mix.finished = func(name string, size int64, sum string) { r.pushSegment(m.Recording, w, name, size, sum) }
+	}
+	if err := errors.Join(manifest.Save(dir, m), syncDir(r.config.Spool)); err != nil {
+		return err
+	}
+	rec.writer = w
+	rec.know(m)
+	if err := rec.desk.record(rec.take); err != nil {
+		return err
+	}
+	for _, l := range s.Notes {
+		rec.desk.Note(l)
+	}
+	return nil
+}
+
+func position(d time.Duration) manifest.Position {
+	return manifest.Position(d / time.Millisecond * manifest.SampleRate / 1000)
+}
+
+// failed ends a recording whose disk refuses.
+func (r *Recorder) failed(rec *recording, err error) {
+	r.log.Error("a recording has failed", "recording", rec.man.Recording, "room", rec.man.Room, "error", err)
+	rec.desk.release(rec.take)
+}
+
+// gapEvery is how often a gap is told of one recording.
+const gapEvery = 10 * time.Second
+
+func (r *Recorder) gap(rec *recording, why string, n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := time.Now(); now.Sub(rec.toldGap) >= gapEvery {
+		rec.toldGap = now
+		r.config.Tell(Event{Type: Gap, Recording: rec.man.Recording, Room: rec.man.Room, Reason: why, Dropped: uint64(n)})
+	}
+}
+
+// Stop ends a recording, for a reason that is told. One that has ended already stays as it is.
+func (r *Recorder) Stop(name, reason string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec := r.recordings[name]
+	if rec == nil {
+		return ErrNotFound
+	}
+	r.stopLocked(rec, reason)
+	return nil
+}
+
+func (r *Recorder) stopLocked(rec *recording, reason string) {
+	if !rec.running {
+		return
+	}
+	rec.running = false
+	rec.man.State, rec.man.Reason = manifest.Finishing, reason
+	rec.man.StoppedAt = rec.man.StartedAt.Add(length(rec.take.length.Load()))
+	rec.desk.release(rec.take)
+	r.config.Tell(Event{
+		Type: Stopped, Recording: rec.man.Recording, Room: rec.man.Room, Reason: reason,
+		Duration: float64(rec.take.length.Load()) / manifest.SampleRate,
+	})
+}
+
+// ended keeps what the take has found out. Its files are closed.
+func (r *Recorder) ended(rec *recording) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := rec.writer.man
+	m.Reason = cmp.Or(m.Reason, rec.man.Reason)
+	m.StoppedAt = m.StartedAt.Add(length(int64(m.Duration)))
+	m.State = manifest.Finishing
+	if err := manifest.Save(rec.writer.dir, m); err != nil {
+		r.log.Error("the manifest cannot be saved", "recording", m.Recording, "error", err)
+	}
+	running := rec.running
+	rec.know(m)
+	rec.bytes = rec.writer.bytes.Load()
+	rec.running, rec.desk, rec.take, rec.writer = false, nil, nil, nil
+	if running { // nobody has stopped it, the disk has
+		r.config.Tell(Event{
+			Type: Stopped, Recording: m.Recording, Room: m.Room, Reason: m.Reason, Duration: m.Duration.Seconds(),
+		})
+	}
+}
+
+// Close ends what runs, for the reason of a shutdown, and waits until the files are closed. What is not finished by then
+// is finished when the daemon starts again.
+func (r *Recorder) Close() error {
+	r.mu.Lock()
+	r.closed = true
+	for _, rec := range r.recordings {
+		r.stopLocked(rec, whyShutdown)
+	}
+	r.mu.Unlock()
+	r.stop()
+	r.workers.Wait()
+	if r.mirror != nil {
+		r.mirror.Close()
+	}
+	if r.lock != nil {
+		return r.lock.Close()
+	}
+	return nil
+}

@@ -1,0 +1,316 @@
+package recorder
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"stentor/recorder/align"
+	"stentor/recorder/manifest"
+)
+
+// writer brings a recording to the disk while it runs. One goroutine, run, does it all and is the only one that waits for
+// the disk.
+//
+//  1. drain: what the desk has queued goes into pages and chunks.
+//  2. flush: pages and chunks go to the files.
+//  3. sync: the files go to the disk, and then the manifest says how far that is so.
+type writer struct {
+	// Immutable.
+	take     *take
+	dir      string
+	disk     disk
+	recovery time.Duration
+	freeMin  uint64
+	failed   func(why string, err error) // called once, by run
+	gap      func(why string, n int64)
+
+	bytes  atomic.Int64                     // of all files
+	people atomic.Pointer[[]manifest.Track] // not to be written to
+	safe   atomic.Int64                     // samples: up to here everything is on the disk
+
+	// Owned by run.
+	man      *manifest.Manifest
+	tracks   map[string]*track
+	mix      *segments // nil: no replay is wanted
+	lines    *manifest.LineWriter
+	timeline file
+	ids      map[string][]uint32 // of who joined
+	levels   map[string]int      // loudest of the second that runs
+	second   int64               // its number
+	drained  int64               // the position up to which the desk has told everything
+	broken   bool
+	saved    time.Time
+	checked  time.Time
+}
+
+const (
+	// saveEvery is how often the manifest says how far the recording is.
+	saveEvery = 5 * time.Second
+	// freeEvery is how often the disk is asked for its free room.
+	freeEvery = time.Second
+)
+
+// run works until the desk has completed the take, and closes the files.
+func (w *writer) run() {
+	pace := min(takePace, w.recovery/8)
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	var flushed time.Time
+	for done := false; !done; {
+		select {
+		case <-tick.C:
+		case <-w.take.completed:
+			done = true
+		}
+		w.drain()
+		now := time.Now()
+		// Flushing takes the age of what is not on the disk to 0; what came since the last tick waits another one.
+		if now.Sub(flushed) >= w.recovery*2/5 && !done {
+			flushed = now
+			w.try(w.flush)
+			w.try(w.sync)
+			w.try(func() error { return w.save(now) })
+			w.try(func() error { return w.room(now) })
+		}
+	}
+	w.close()
+}
+
+// try runs f unless the disk has failed before, and notes when it does.
+func (w *writer) try(f func() error) {
+	if w.broken {
+		return
+	}
+	err := f()
+	if err == nil {
+		return
+	}
+	w.broken = true
+	why := whyDiskError
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		why = whyDiskFull
+	}
+	w.man.Reason = why
+	w.failed(why, err)
+}
+
+// drain writes down what the desk has queued. After the disk has failed it only empties the queue.
+func (w *writer) drain() {
+	until := w.take.told.Load()
+	var i item
+	for w.take.queue.Pop(&i) {
+		w.try(func() error { return w.write(&i) })
+	}
+	w.drained = until
+}
+
+func (w *writer) write(i *item) error {
+	switch i.kind {
+	case itemPiece:
+		return w.piece(i)
+	case itemMix:
+		return w.mix.put(i.at, i.payload)
+	default:
+		return w.note(i.entry)
+	}
+}
+
+func (w *writer) piece(i *item) error {
+	t := w.tracks[i.person]
+	if t == nil {
+		var err error
+		if t, err = newTrack(w.disk, w.dir, i.person, w.comments(i.person)); err != nil {
+			return err
+		}
+		w.tracks[i.person] = t
+	}
+	if i.audio {
+		if err := w.loud(i); err != nil {
+			return err
+		}
+	}
+	t.dirty = true
+	if i.audio {
+		t.packets++
+		t.spoken += int64(i.samples)
+		if t.starts < 0 {
+			t.starts = i.at
+		}
+	}
+	return t.put(i.at, int(i.samples), i.payload)
+}
+
+// comments are what a player shows of a track.
+func (w *writer) comments(person string) []string {
+	return []string{
+		"TITLE=" + w.man.Room, "ARTIST=" + person, "ALBUM=" + w.man.Recording,
+		"DATE=" + w.man.StartedAt.Format(time.RFC3339),
+	}
+}
+
+// loud keeps the loudest packet of each second and person, and writes a line when the second is over.
+func (w *writer) loud(i *item) error {
+	if second := i.at / align.SampleRate; second > w.second {
+		if err := w.tellLevels(); err != nil {
+			return err
+		}
+		w.second = second
+	}
+	level := -int(i.level & 0x7f)
+	if was, ok := w.levels[i.person]; level > -127 && (!ok || level > was) {
+		w.levels[i.person] = level
+	}
+	return nil
+}
+
+func (w *writer) tellLevels() error {
+	if len(w.levels) == 0 {
+		return nil
+	}
+	err := w.lines.Add(manifest.Line{At: (w.second + 1) * align.SampleRate, Type: manifest.Levels, Levels: w.levels})
+	clear(w.levels)
+	return err
+}
+
+// note writes a line of the timeline, and keeps in the manifest what is missing.
+func (w *writer) note(l *manifest.Line) error {
+	if l.Type == manifest.Joined {
+		w.ids[l.Person] = append(w.ids[l.Person], l.AudioID)
+	}
+	if l.Type == manifest.Dropped {
+		w.man.Drops = append(w.man.Drops, manifest.Drop{At: manifest.Position(l.At), Count: l.Count, Why: l.Why})
+		w.gap(l.Why, l.Count)
+	}
+	return w.lines.Add(*l)
+}
+
+// flush brings what was collected to the files.
+func (w *writer) flush() error {
+	for _, t := range w.tracks {
+		if err := t.w.Flush(); err != nil {
+			return err
+		}
+	}
+	if w.mix != nil {
+		if err := w.mix.flush(); err != nil {
+			return err
+		}
+	}
+	return w.lines.Flush()
+}
+
+// sync brings the files to the disk.
+func (w *writer) sync() error {
+	bytes := w.lines.Bytes()
+	for _, t := range w.tracks {
+		bytes += t.w.Bytes()
+		if !t.dirty {
+			continue
+		}
+		t.dirty = false
+		if err := t.file.Sync(); err != nil {
+			return fmt.Errorf("track of %s: %w", t.person, err)
+		}
+	}
+	if w.mix != nil {
+		bytes += w.mix.total
+		if err := w.mix.sync(); err != nil {
+			return fmt.Errorf("replay: %w", err)
+		}
+	}
+	w.bytes.Store(bytes)
+	w.safe.Store(w.drained)
+	return w.timeline.Sync()
+}
+
+// save brings the manifest up to date, now and then.
+func (w *writer) save(now time.Time) error {
+	if now.Sub(w.saved) < saveEvery {
+		return nil
+	}
+	w.saved = now
+	w.man.Safe = manifest.Position(w.safe.Load())
+	w.man.Duration = w.man.Safe
+	w.describe()
+	return manifest.Save(w.dir, w.man)
+}
+
+// room ends the recording before the disk is full, so that what there is can be closed.
+func (w *writer) room(now time.Time) error {
+	if now.Sub(w.checked) < freeEvery {
+		return nil
+	}
+	w.checked = now
+	free, err := w.disk.Free(w.dir)
+	if err == nil && free < w.freeMin {
+		err = fmt.Errorf("%d octets are left, of %d that must be: %w", free, w.freeMin, syscall.ENOSPC)
+	}
+	return err
+}
+
+// close ends the files as well as the disk lets it. What is torn or short is mended by finish, which looks at what there is.
+func (w *writer) close() {
+	end := w.take.length.Load()
+	if !w.broken {
+		w.man.Duration = manifest.Position(end)
+	}
+	w.try(w.tellLevels)
+	w.try(w.lines.Flush)
+	for _, t := range w.tracks {
+		w.try(func() error { return t.close(end) })
+		if w.broken {
+			t.file.Close()
+		}
+	}
+	if w.mix != nil {
+		w.try(w.mix.close)
+	}
+	w.try(w.timeline.Sync)
+	w.timeline.Close()
+	if !w.broken {
+		w.safe.Store(end)
+		w.man.Safe = w.man.Duration
+	}
+	w.describe()
+}
+
+// describe tells of the tracks what only the take has seen. Their sums are finish's.
+func (w *writer) describe() {
+	w.man.Tracks = nil
+	for _, person := range slices.Sorted(maps.Keys(w.tracks)) {
+		t, st := w.tracks[person], w.take.stats[person]
+		w.man.Tracks = append(w.man.Tracks, manifest.Track{
+			File: manifest.File{Path: t.name, Bytes: t.w.Bytes()}, Person: person, AudioIDs: w.ids[person],
+			Starts: manifest.Position(max(t.starts, 0)), Samples: t.w.Written(), Spoken: manifest.Position(t.spoken),
+			Packets: t.packets, Lost: int64(st.Lost), Dropped: int64(st.Late),
+			Corrections: manifest.Corrections{Inserted: int64(st.Inserted), Removed: int64(st.Removed)}, DriftPPM: st.DriftPPM,
+		})
+	}
+	people := w.man.Tracks
+	w.people.Store(&people)
+}
+
+// newWriter makes the files that every recording has. A recording whose manifest is there exists.
+func newWriter(w *writer, segment int64, bitrate int) (err error) {
+	w.tracks, w.levels, w.ids = map[string]*track{}, map[string]int{}, map[string][]uint32{}
+	if w.timeline, err = w.disk.Append(filepath.Join(w.dir, manifest.TimelineName)); err != nil {
+		return err
+	}
+	w.lines = manifest.NewLineWriter(w.timeline)
+	if err = w.lines.Add(manifest.Line{Type: manifest.Start}); err != nil {
+		return err
+	}
+	if w.take.replay {
+		chunk := int64(w.recovery/time.Millisecond) * align.SampleRate / 1000 * 2 / 5 / grid * grid
+		if w.mix, err = newSegments(w.disk, w.dir, segment, max(chunk, grid), bitrate, w.man.StartedAt); err != nil {
+			return err
+		}
+	}
+	return nil
+}
