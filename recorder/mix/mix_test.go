@@ -239,10 +239,14 @@ func TestACrowdIsBounded(t *testing.T) {
 	}
 	for id := range uint32(3 * levelsMax) {
 		m.Put(id, m.At()+second, 960, packets[0])
-		take(t, m, m.At()+second)
+		if id%queuesMax == queuesMax-1 {
+			if err := m.Start(m.At() + 10*second); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	if len(m.levels) > levelsMax {
-		t.Errorf("%d levels", len(m.levels))
+	if len(m.levels) != levelsMax || m.levels[0] != nil || m.levels[3*levelsMax-1] == nil {
+		t.Errorf("%d levels, or not the last ones", len(m.levels))
 	}
 }
 
