@@ -244,11 +244,8 @@ func (s *s3Store) abort(ctx context.Context, prefix, keep string) error {
 	return nil
 }
 
-// denials are the answers that waiting does not change.
-var denials = []string{
-	"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "NoSuchBucket",
-	"AuthorizationHeaderMalformed", "AllAccessDisabled", "PermanentRedirect", "InvalidBucketName",
-}
+// denials are the answers, beside 401 and 403, that waiting does not change.
+var denials = []string{"ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed", "PermanentRedirect", "InvalidBucketName"}
 
 // meaning adds this package's word for what a bucket answered.
 func meaning(err error) error {
@@ -257,12 +254,17 @@ func meaning(err error) error {
 	}
 	answer := minio.ToErrorResponse(err)
 	switch {
-	case answer.Code == "NoSuchKey" || answer.Code == "NoSuchVersion":
+	case answer.Code == minio.NoSuchKey || answer.Code == minio.NoSuchVersion:
 		return fmt.Errorf("%w: %w", ErrNotFound, err)
-	case slices.Contains(denials, answer.Code) || answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusUnauthorized:
+	case answer.Code == minio.NoSuchUpload:
+		return err // somebody has aborted it; the next attempt begins another
+	case slices.Contains(denials, answer.Code) || slices.Contains(denialStatus, answer.StatusCode):
 		return fmt.Errorf("%w: %s: %w", ErrDenied, answer.Code, err)
 	case answer.Code == "XAmzContentSHA256Mismatch" || answer.Code == "BadDigest":
 		return fmt.Errorf("%w: %w", ErrChanged, err)
 	}
 	return err
 }
+
+// denialStatus are those of denials. 404 is one: the object is not meant here any more, so it is the bucket or the user.
+var denialStatus = []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound}
