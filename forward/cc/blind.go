@@ -4,6 +4,9 @@ const (
 	// A report speaks of seconds, so two of a kind are waited for; and one bad report after a move is still of before.
 	blindBad  = 2
 	blindGood = 3
+	// blindMuch is loss that is not waited with: chance has lost that much of one second of a talker, at 20 % in bursts of
+	// three, once in twenty reports; a step down on trial is the price.
+	blindMuch = 0.40
 	// blindSettle is the least time between two moves: two reports of Firefox, which come every 2 to 5 s.
 	blindSettle = 6 * second
 )
@@ -29,7 +32,7 @@ func (l *Ladder) weighBlind(t int64) {
 		l.trial.kind = noTrial
 	case l.trial.kind == tryRED && worse(l.trial.loss, r.loss, l.trial.ratio):
 		l.downBlind(t)
-	case r.bad >= blindBad:
+	case r.bad >= blindBad || r.loss >= blindMuch && l.trial.kind == noTrial:
 		l.trial.kind = noTrial
 		l.badBlind(t)
 	case r.good >= blindGood:
@@ -46,7 +49,7 @@ func (l *Ladder) badBlind(t int64) {
 	}
 	want := l.depth(r.loss, 1)
 	switch {
-	case r.grown > rttSuspect:
+	case r.grown > rttSuspect, r.loss >= blindMuch:
 		l.downBlind(t)
 	case want > l.red && t >= l.unred.until:
 		ratio := l.cost(l.sending(), want) / max(l.cost(l.sending(), l.red), 1)
@@ -79,28 +82,37 @@ func (l *Ladder) tryBlind(t int64) {
 	}
 }
 
-// downBlind steps down one: RED first.
+// downBlind steps down, RED first, to what would fit if loss is what the path does not take.
 func (l *Ladder) downBlind(t int64) {
-	before := l.cost(l.rung, l.red)
-	to, kind := l.rung, MoveLessRED
+	r := &l.reports
+	before := l.cost(l.sending(), l.red)
+	to, from := l.rung, l.rung
 	if l.red > 0 {
 		l.unred.begin(t, unredFirst, unredMost)
-	} else {
-		next, ok := l.below(l.rung)
-		if !ok {
-			return
-		}
-		to, kind = next, MoveDown
+		l.moves[MoveLessRED]++
 	}
-	l.moves[kind]++
 	l.why = WhyLoss
 	queue := int64(0)
-	if l.reports.grown > rttSuspect {
-		l.why, queue = WhyDelay, l.reports.grown
+	if r.grown > rttSuspect {
+		l.why, queue = WhyDelay, r.grown
 	}
-	from := l.rung
+	l.estimate, l.capped = (1-r.loss)*before, t
+	fit := fitDown * l.estimate
+	for l.red == 0 && to == l.rung || l.cost(to, 0) > fit && r.loss >= lossSteps {
+		next, ok := l.below(to)
+		if !ok {
+			break
+		}
+		to = next
+	}
+	if to == from && l.red == 0 {
+		return
+	}
+	if to != from {
+		l.moves[MoveDown]++
+	}
 	l.change(to, 0, t)
-	l.trial = trial{kind: tryDown, at: t, from: from, loss: l.reports.loss, queue: queue, ratio: l.cost(to, 0) / max(before, 1)}
+	l.trial = trial{kind: tryDown, at: t, from: from, loss: r.loss, queue: queue, ratio: l.cost(to, 0) / max(before, 1)}
 }
 
 func (l *Ladder) failBlind(t int64) {

@@ -8,15 +8,22 @@ const (
 	standingMost = 100 * millisecond
 	// fitDown is how much of what arrives the next rung may take: the rest drains the queue.
 	fitDown = 0.85
-	// starvedSlope is a path that takes less than three quarters of what we send. That is ours whatever else there is.
+	// starvedSlope is a path that takes less than three quarters of what we send, and starvedRate that little of it for a
+	// second: that is ours whatever else there is. TCP that starts beside us was seen to have the first, not the second.
 	starvedSlope = 0.3
+	starvedRate  = 0.6
 	// lossQueued with a queue is tail drop, not noise.
 	lossQueued = 0.10
 	// lossSteps is how much loss is worth a step down on trial where redundancy is not to be had.
 	lossSteps = 0.10
 	// lossMuch is worth one even where it is: what chance loses that much of is hardly a network, and redundancy would be
 	// two seconds of more of it on a path that drops what is too much.
-	lossMuch = 0.40
+	lossMuch = 0.50
+	lossN    = 60
+	// tellingRatio of rates is what a second's received rate can tell, in packets that come eight a second.
+	tellingRatio = 1.3
+	// lossStill is what goes on down at once after a step down: twice of what TCP beside us was seen to cost.
+	lossStill = 0.25
 	// stuckFor is how long a queue may stand after a step down before we conclude that it is another one's.
 	stuckFor = 5 * second
 
@@ -94,33 +101,44 @@ func (l *Ladder) weighFeedback(t int64) {
 // answer is what is done about congestion.
 func (l *Ladder) answer(why Why, t int64) {
 	s := &l.doubt.last
-	up, ok := l.above(l.rung)
+	_, lower := l.below(l.rung)
+	gaveWay := l.rung > l.top() && (l.why == WhyDelay || l.why == WhyLoss || !lower) && !s.over
+	if p, n, _ := l.doubt.losses(t); lower && n >= redAtOnce && p >= lossStill {
+		gaveWay = false
+	}
 	switch {
 	case l.trial.kind == tryUp:
 		l.failTry(t)
+	case l.trial.kind == tryBack && s.over && s.slope >= starvedSlope:
+		l.failTry(t)
 	case l.trial.kind == tryBack:
-		if s.over {
-			l.failTry(t)
-		} else {
-			l.weighTrial(t)
-		}
-	case ok && l.trial.kind == noTrial && l.red == 0 && !s.over && t-l.moved >= stuckFor && t >= l.nextTry && l.rung > l.floor:
-		l.takeBack(up, t) // we gave way, and the queue stands
-	case l.trial.kind == tryDown && !s.over && t-l.moved < stuckFor:
 		l.weighTrial(t)
+	case gaveWay && t-l.moved >= stuckFor && t >= l.nextTry && l.rung > l.floor:
+		l.takeBack(l.telling(), t) // and still the queue stands
+	case gaveWay && t-l.moved < stuckFor:
+		l.weighTrial(t) // first see whether it goes
 	default:
 		l.overload(t, why)
 	}
 }
 
+// telling is the next rung up that costs enough more for its fate to tell something.
+func (l *Ladder) telling() Rung {
+	to, ok := l.above(l.rung)
+	for ok && l.cost(to, l.red) < tellingRatio*l.cost(l.rung, l.red) && to > l.floor {
+		next, more := l.above(to)
+		if ok = more; ok {
+			to = next
+		}
+	}
+	return to
+}
+
 // congested says whether the path takes less than we send.
 func (l *Ladder) congested(t int64) (bool, Why) {
 	s := &l.doubt.last
-	if s.over && s.slope >= starvedSlope {
-		return true, WhyDelay
-	}
 	if t < l.immune.until {
-		return false, 0
+		return s.over && s.slope >= starvedSlope && s.standing > 0 && s.received < starvedRate*l.cost(l.sending(), l.red), WhyDelay
 	}
 	if s.over || s.standing >= standingMost && s.slope > draining {
 		return true, WhyDelay
@@ -247,7 +265,7 @@ func (l *Ladder) weighLoss(t int64) {
 	if l.config.RED > 0 && t >= l.unred.until {
 		least = lossMuch
 	}
-	if p, n, _ := l.doubt.losses(t); n >= redAtOnce && p >= least && l.doubt.last.received > 0 {
+	if p, n, _ := l.doubt.losses(t); n >= lossN && p >= least && l.doubt.last.received > 0 {
 		l.overload(t, WhyLoss)
 	}
 }
@@ -276,8 +294,9 @@ func (l *Ladder) weighUp(t int64) {
 		if d.calm >= holdBlind {
 			l.stepUp(next, t)
 		}
-	case d.probe.asked == 0 && t >= d.probe.next:
-		l.ask = uint8(d.probe.ask(need*probeMargin, t))
+	case d.probe.asked == 0 && t >= d.probe.next && (d.last.queue < overQueue || t < l.immune.until):
+		n, padding := d.probe.ask(need*probeMargin, int(l.config.Overhead), t)
+		l.ask, l.padding = uint8(n), uint8(padding)
 	}
 }
 

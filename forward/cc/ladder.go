@@ -24,7 +24,8 @@ type Decision struct {
 	One      bool    // of the rung: the dominant speaker alone
 	RED      uint8   // depth of redundancy
 	Stamp    bool    // packets carry the transport-wide sequence number, and are told to Sent
-	Probe    int     // so many packets of ProbePadding octets of padding are to be sent now, and told to SentProbe
+	Probe    int     // so many packets of padding are to be sent now, and told to SentProbe
+	Padding  int     // octets of padding in each of them
 	Estimate int     // b/s that the path takes, as far as measured; 0: not known
 	Why      Why
 }
@@ -88,14 +89,15 @@ type Ladder struct {
 	born   time.Time
 	last   int64
 
-	rung   Rung // the network's; what is sent is not above floor
-	red    uint8
-	floor  Rung // the node's
-	why    Why
-	ask    uint8 // packets of a probe to ask for in the next Decision
-	moves  [MovesN]uint32
-	moved  int64 // last change of rung or RED
-	redded int64 // last change of RED
+	rung    Rung // the network's; what is sent is not above floor
+	red     uint8
+	floor   Rung // the node's
+	why     Why
+	ask     uint8 // packets of a probe to ask for in the next Decision
+	padding uint8 // of each
+	moves   [MovesN]uint32
+	moved   int64 // last change of rung or RED
+	redded  int64 // last change of RED
 
 	demand   Demand
 	peak     peak
@@ -154,7 +156,10 @@ func (l *Ladder) SentProbe(seq uint16, size int, now time.Time) {
 	d.sent(seq, size, probing, t)
 	d.probe.sent++
 	d.probe.sentAt = t
-	d.from = max(d.from, t+probeMask)
+	if d.from < t+probeMask {
+		d.from = t + probeMask
+		d.trend.restart()
+	}
 }
 
 // probeMask is for how long after a train delays and losses are its own: at 40 kb/s it takes a quarter second to drain.
@@ -195,10 +200,10 @@ func (l *Ladder) Decide(now time.Time, demand Demand) Decision {
 	l.doubting(t)
 	l.reports.fresh = false
 	d := Decision{
-		Rung: l.sending(), RED: l.red, Stamp: l.doubt != nil, Probe: int(l.ask), Estimate: int(l.estimate), Why: l.reason(),
+		Rung: l.sending(), RED: l.red, Stamp: l.doubt != nil, Probe: int(l.ask), Padding: int(l.padding), Estimate: int(l.estimate), Why: l.reason(),
 	}
 	d.Packing, d.One = d.Rung.Packing(), d.Rung.One()
-	l.ask = 0
+	l.ask, l.padding = 0, 0
 	return d
 }
 

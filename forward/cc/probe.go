@@ -23,11 +23,12 @@ type probe struct {
 }
 
 const (
-	// ProbePadding is how many octets of padding a packet of a probe has: the most there can be (RFC 3550 §5.1).
-	ProbePadding = 255
-	probeWire    = (ProbePadding + overheadDefault) * 8
+	// A packet of a probe has so much padding at the most (RFC 3550 §5.1), and as much as makes a train worth its packets
+	// at the least.
+	paddingMost  = 255
+	paddingLeast = 64
 	// A train that the needed rate would take 60 ms for tells rates apart by a fifth under a jitter of 10 ms. Two gaps at
-	// the least; six packets are the most that 64 kb/s clear in a quarter second.
+	// the least; six packets are enough for three slots and RED.
 	probeSpan  = 0.06
 	probeLeast = 3
 	probeMost  = 6
@@ -44,11 +45,14 @@ const (
 	muteMost = 3
 )
 
-// ask begins a probe and says how many packets it takes.
-func (p *probe) ask(need float64, t int64) int {
-	n := 1 + int(math.Ceil(need*probeSpan/probeWire))
+// ask begins a probe and says how many packets it takes, and their padding.
+func (p *probe) ask(need float64, overhead int, t int64) (n, padding int) {
+	octets := need * probeSpan / 8 // between the first arrival and the last
+	n = 1 + int(math.Ceil(octets/float64(paddingMost+overhead)))
+	n = min(max(n, probeLeast), probeMost)
+	padding = int(octets)/(n-1) - overhead
 	*p = probe{asked: t, need: need, wait: p.wait, measured: p.measured, mute: p.mute}
-	return min(max(n, probeLeast), probeMost)
+	return n, min(max(padding, paddingLeast), paddingMost)
 }
 
 func (p *probe) arrive(size int, arrived int64) {

@@ -162,13 +162,13 @@ func (s *sim) decide(ms int, now time.Time) {
 	before := s.d
 	s.d = s.l.Decide(now, Demand{Talking: n, Payload: n * 32000, Main: min(n, 1) * 32000})
 	for range s.d.Probe {
-		size := ProbePadding + 68
+		size := s.d.Padding + 68
 		s.l.SentProbe(uint16(s.twcc), size, now)
 		s.send(simPacket{size: size, probing: true, twcc: s.twcc}, ms)
 		s.twcc++
 	}
 	c := s.d
-	c.Probe, before.Probe, c.Estimate, before.Estimate = 0, 0, 0, 0
+	c.Padding, before.Padding, c.Probe, before.Probe, c.Estimate, before.Estimate = 0, 0, 0, 0, 0, 0
 	if c != before {
 		s.out.history = append(s.out.history, step{ms, s.d, s.l.estimate})
 	}

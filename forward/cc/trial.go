@@ -10,6 +10,7 @@ type trial struct {
 	queue int64   // before, µs
 	ratio float64 // of the rate after to that before
 	burst float64 // mean length of a loss before
+	rate  float64 // b/s that arrived before; only of tryBack
 }
 
 type trialKind uint8
@@ -44,23 +45,32 @@ const (
 	trialRED   = 100 // for more redundancy, where a wrong verdict costs most
 	trialBurst = 200 // for that with losses in bursts of three, which deviate twice as much
 	trialLate  = 5 * second
+	// tryQueue is how much a step up may add to a queue: TCP's saw behind 200 ms of buffer has teeth of half of that.
+	tryQueue = 80 * millisecond
 	// drained is how little queue is none.
 	drained = 30 * millisecond
 
-	immuneFirst = 30 * second
-	immuneMost  = 3 // 4 min
+	immuneFirst = 60 * second
+	immuneMost  = 2 // 4 min
 	unredFirst  = 30 * second
 	unredMost   = 3
 	failFirst   = 8 * second
 	failMost    = 3 // 64 s
 )
 
+// worseLeast is how much loss must have grown at the least: two standard deviations of 10 % in 60 packets.
+const worseLeast = 0.08
+
 // worse says that p2 is not the loss that p1 should have become if the path's capacity were what counts: such a path
 // keeps what it delivers when our rate changes by ratio, where one that drops at random keeps the fraction. Half-way
 // between the two decides. After a step up it means that the loss is ours, after one down that it is not.
 func worse(p1, p2, ratio float64) bool {
 	capacity := max(0, 1-(1-p1)/max(ratio, 0.01))
-	return p2 > (p1+capacity)/2
+	half := (p1 + capacity) / 2
+	if ratio > 1 {
+		half = max(half, p1+worseLeast)
+	}
+	return p2 > half
 }
 
 // weighTrial closes a trial that has enough to compare. It tells whether the trial still runs.
@@ -92,7 +102,7 @@ func (l *Ladder) weighTrial(t int64) bool {
 			return true
 		}
 	case tryUp, tryBack:
-		if d.after.lost >= 5 && worse(tr.loss, d.after.loss(), tr.ratio) || d.last.queue > tr.queue+overQueue {
+		if l.spoilt(t) {
 			l.failTry(t)
 			return true
 		}
@@ -102,6 +112,20 @@ func (l *Ladder) weighTrial(t int64) bool {
 		l.trial.kind = noTrial
 	}
 	return false
+}
+
+// spoilt says whether a step up made it worse.
+func (l *Ladder) spoilt(t int64) bool {
+	tr, d := &l.trial, l.doubt
+	if d.after.lost >= 5 && worse(tr.loss, d.after.loss(), tr.ratio) {
+		return true
+	}
+	if tr.kind == tryUp {
+		return d.last.queue > tr.queue+tryQueue && t >= l.immune.until
+	}
+	// A path that was full delivers what it did before; one that others fill delivers more.
+	more := l.cost(l.sending(), l.red) * (1 - tr.loss)
+	return d.last.received > 0 && d.last.received < (more+tr.rate)/2
 }
 
 // passTry keeps a step up.
@@ -146,7 +170,7 @@ const (
 func (l *Ladder) takeBack(to Rung, t int64) {
 	tr := trial{kind: tryBack, at: t, from: l.rung, ratio: l.cost(to, l.red) / max(l.cost(l.rung, l.red), 1)}
 	if d := l.doubt; d != nil {
-		tr.loss, tr.queue = d.after.loss(), d.last.queue
+		tr.loss, tr.queue, tr.rate = d.after.loss(), d.last.queue, d.last.received
 	}
 	l.moves[MoveNotOurs]++
 	l.why = WhyNotOurs
