@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"io/fs"
-	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -214,7 +212,7 @@ func (r *Recorder) Get(name string) (Status, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rec := r.recordings[name]
-	if rec == nil {
+	if rec == nil || rec.man == nil {
 		return Status{}, ErrNotFound
 	}
 	return r.status(rec), nil
@@ -225,13 +223,14 @@ func (r *Recorder) List(room string) []Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var list []Status
-	for _, rec := range slices.SortedFunc(maps.Values(r.recordings), func(a, b *recording) int {
-		return cmp.Or(a.man.StartedAt.Compare(b.man.StartedAt), cmp.Compare(a.man.Recording, b.man.Recording))
-	}) {
-		if room == "" || rec.man.Room == room {
+	for _, rec := range r.recordings {
+		if rec.man != nil && (room == "" || rec.man.Room == room) {
 			list = append(list, r.status(rec))
 		}
 	}
+	slices.SortFunc(list, func(a, b Status) int {
+		return cmp.Or(a.Manifest.StartedAt.Compare(b.Manifest.StartedAt), cmp.Compare(a.Manifest.Recording, b.Manifest.Recording))
+	})
 	return list
 }
 
@@ -240,23 +239,22 @@ func (r *Recorder) List(room string) []Status {
 // deleted already.
 func (r *Recorder) Delete(name string) error {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	rec := r.recordings[name]
-	if rec == nil {
+	if rec == nil || rec.man == nil {
+		r.mu.Unlock()
 		return nil
-	}
-	if err := os.WriteFile(filepath.Join(r.dir(name), tombstone), nil, 0o640); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
 	}
 	r.stopLocked(rec, whyDeleted)
 	rec.cancel()
 	delete(r.recordings, name)
 	r.config.Tell(Event{Type: Deleted, Recording: name, Room: rec.man.Room})
+	r.mu.Unlock()
+	err := os.WriteFile(filepath.Join(r.dir(name), tombstone), nil, 0o640)
 	r.workers.Go(func() {
 		<-rec.idle
 		r.erase(name)
 	})
-	return nil
+	return err
 }
 
 // erase removes the files of a recording that has a tombstone.
@@ -280,7 +278,7 @@ func (r *Recorder) Sweep(now time.Time) {
 	var old []string
 	r.mu.Lock()
 	for name, rec := range r.recordings {
-		if !rec.running && rec.man.ReadyTold && now.Sub(rec.man.StoppedAt) > r.config.Retention {
+		if rec.man != nil && !rec.running && rec.man.ReadyTold && now.Sub(rec.man.StoppedAt) > r.config.Retention {
 			old = append(old, name)
 		}
 	}

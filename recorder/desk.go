@@ -202,22 +202,26 @@ func (d *Desk) run() {
 	tick := time.NewTimer(deskPace)
 	defer tick.Stop()
 	for {
+		due := false
 		select {
 		case <-tick.C:
-			d.work()
-			tick.Reset(d.pace())
+			due = true
 		case <-d.wake:
 		}
 		d.mu.Lock()
 		commands, closed := d.commands, d.closed
 		d.commands = nil
 		d.mu.Unlock()
-		for _, f := range commands {
+		for _, f := range commands { // first: packets wait in the ring for the person that they are of
 			f(d.position())
 		}
 		if closed {
 			d.finish(d.position())
 			return
+		}
+		if due {
+			d.work()
+			tick.Reset(d.pace())
 		}
 	}
 }

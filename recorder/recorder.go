@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -86,7 +85,7 @@ type Recorder struct {
 
 // recording is one in the catalogue. Guarded by Recorder.mu.
 type recording struct {
-	man     *manifest.Manifest // as saved last; its Files are left out
+	man     *manifest.Manifest // as saved last; its Files are left out. nil: it is just being begun
 	bytes   int64
 	stored  bool
 	running bool
@@ -106,7 +105,7 @@ func newRecording(ctx context.Context) *recording {
 	return rec
 }
 
-// New opens the spool, if it is there, and goes on with what a crash has left in it.
+// New takes the spool, which nobody else may have, and goes on with what a crash has left in it.
 func New(c Config) (*Recorder, error) { return newOn(c, realDisk{}) }
 
 func newOn(c Config, d disk) (*Recorder, error) {
@@ -122,21 +121,14 @@ func newOn(c Config, d disk) (*Recorder, error) {
 	}
 	r := &Recorder{config: c, log: c.Log, disk: d, recordings: map[string]*recording{}, turn: make(chan struct{}, 1)}
 	r.ctx, r.stop = context.WithCancel(context.Background())
-	if _, err := os.Stat(c.Spool); errors.Is(err, fs.ErrNotExist) {
-		return r, nil
-	}
 	if err := r.open(); err != nil {
-		r.Close()
-		return nil, err
+		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
 
 // open takes the spool, reads what is in it, and has it finished.
 func (r *Recorder) open() (err error) {
-	if r.lock != nil {
-		return nil
-	}
 	if err := os.MkdirAll(r.config.Spool, 0o750); err != nil {
 		return err
 	}
@@ -209,51 +201,64 @@ type Start struct {
 	Notes           []manifest.Line // who is there
 }
 
-// Start begins to record what a desk gets. ErrConflict: the name is taken. ErrUnavailable: the spool cannot be written, or has no room.
+// Start begins to record what a desk gets. ErrConflict: the name is taken. ErrUnavailable: the spool cannot be written, or has
+// no room. It waits for the disk, and nobody waits for it.
 func (r *Recorder) Start(d *Desk, s Start) error {
+	rec, err := r.reserve(s)
+	if err != nil {
+		return err
+	}
+	rec.desk, rec.take = d, newTake(s.Tracks, s.Replay)
+	w, err := r.begin(rec, s)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
-		return ErrUnavailable
+	if err != nil {
+		delete(r.recordings, s.Recording)
+		return fmt.Errorf("%w: %w", ErrUnavailable, errors.Join(err, os.RemoveAll(r.dir(s.Recording))))
 	}
-	if err := r.open(); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	if r.recordings[s.Recording] != nil {
-		return ErrConflict
-	}
-	if _, err := os.Stat(r.dir(s.Recording)); err == nil {
-		return ErrConflict // being deleted, or unreadable
-	}
-	rec := newRecording(r.ctx)
-	rec.running, rec.desk, rec.take = true, d, newTake(s.Tracks, s.Replay)
-	if err := r.begin(rec, s); err != nil {
-		os.RemoveAll(r.dir(s.Recording))
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	r.recordings[s.Recording] = rec
+	rec.running, rec.writer = true, w
+	rec.know(w.man)
 	r.config.Tell(Event{Type: Started, Recording: s.Recording, Room: s.Room})
 	r.workers.Go(func() {
-		rec.writer.run()
-		r.ended(rec)
+		w.run()
+		r.ended(rec, w)
 		r.finish(rec, s.Recording)
 	})
+	if r.closed {
+		r.stopLocked(rec, whyShutdown)
+	}
 	return nil
 }
 
+// reserve takes a name in the catalogue.
+func (r *Recorder) reserve(s Start) (*recording, error) {
+	_, err := os.Lstat(r.dir(s.Recording)) // being deleted, or no recording
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.closed:
+		return nil, ErrUnavailable
+	case r.recordings[s.Recording] != nil || err == nil:
+		return nil, ErrConflict
+	}
+	rec := newRecording(r.ctx)
+	r.recordings[s.Recording] = rec
+	return rec, nil
+}
+
 // begin makes a recording's directory and first files, and has the desk feed it.
-func (r *Recorder) begin(rec *recording, s Start) error {
+func (r *Recorder) begin(rec *recording, s Start) (*writer, error) {
 	dir := r.dir(s.Recording)
 	free, err := r.disk.Free(r.config.Spool)
 	if err == nil && free < r.config.FreeMin {
 		err = fmt.Errorf("%d octets are left, of %d that must be: %w", free, r.config.FreeMin, syscall.ENOSPC)
 	}
 	if err = cmp.Or(err, os.MkdirAll(filepath.Join(dir, "tracks"), 0o750)); err != nil {
-		return err
+		return nil, err
 	}
 	if s.Replay {
 		if err := os.MkdirAll(filepath.Join(dir, replayDir), 0o750); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	m := &manifest.Manifest{
@@ -265,27 +270,25 @@ func (r *Recorder) begin(rec *recording, s Start) error {
 	}
 	w := &writer{
 		take: rec.take, dir: dir, disk: r.disk, recovery: r.config.RecoveryPoint, freeMin: r.config.FreeMin, man: m,
-		failed: func(why string, err error) { r.failed(rec, err) },
-		gap:    func(why string, n int64) { r.gap(rec, why, n) },
+		failed: func(why string, err error) { r.failed(rec, s, err) },
+		gap:    func(why string, n int64) { r.gap(rec, s, why, n) },
 	}
 	if err := newWriter(w, int64(position(r.config.Segment)), r.config.Bitrate); err != nil {
-		return err
+		return nil, err
 	}
 	if w.mix != nil && r.mirror != nil {
 		w.mix.finished = func(name string, size int64, sum string) { r.pushSegment(m.Recording, w, name, size, sum) }
 	}
 	if err := errors.Join(manifest.Save(dir, m), syncDir(r.config.Spool)); err != nil {
-		return err
+		return nil, err
 	}
-	rec.writer = w
-	rec.know(m)
 	if err := rec.desk.record(rec.take); err != nil {
-		return err
+		return nil, err
 	}
 	for _, l := range s.Notes {
 		rec.desk.Note(l)
 	}
-	return nil
+	return w, nil
 }
 
 func position(d time.Duration) manifest.Position {
@@ -293,20 +296,20 @@ func position(d time.Duration) manifest.Position {
 }
 
 // failed ends a recording whose disk refuses.
-func (r *Recorder) failed(rec *recording, err error) {
-	r.log.Error("a recording has failed", "recording", rec.man.Recording, "room", rec.man.Room, "error", err)
+func (r *Recorder) failed(rec *recording, s Start, err error) {
+	r.log.Error("a recording has failed", "recording", s.Recording, "room", s.Room, "error", err)
 	rec.desk.release(rec.take)
 }
 
 // gapEvery is how often a gap is told of one recording.
 const gapEvery = 10 * time.Second
 
-func (r *Recorder) gap(rec *recording, why string, n int64) {
+func (r *Recorder) gap(rec *recording, s Start, why string, n int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if now := time.Now(); now.Sub(rec.toldGap) >= gapEvery {
 		rec.toldGap = now
-		r.config.Tell(Event{Type: Gap, Recording: rec.man.Recording, Room: rec.man.Room, Reason: why, Dropped: uint64(n)})
+		r.config.Tell(Event{Type: Gap, Recording: s.Recording, Room: s.Room, Reason: why, Dropped: uint64(n)})
 	}
 }
 
@@ -315,7 +318,7 @@ func (r *Recorder) Stop(name, reason string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rec := r.recordings[name]
-	if rec == nil {
+	if rec == nil || rec.man == nil {
 		return ErrNotFound
 	}
 	r.stopLocked(rec, reason)
@@ -337,26 +340,27 @@ func (r *Recorder) stopLocked(rec *recording, reason string) {
 }
 
 // ended keeps what the take has found out. Its files are closed.
-func (r *Recorder) ended(rec *recording) {
+func (r *Recorder) ended(rec *recording, w *writer) {
+	m := w.man
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	m := rec.writer.man
+	failed := rec.running // nobody has stopped it, the disk has
 	m.Reason = cmp.Or(m.Reason, rec.man.Reason)
 	m.StoppedAt = m.StartedAt.Add(length(int64(m.Duration)))
 	m.State = manifest.Finishing
-	if err := manifest.Save(rec.writer.dir, m); err != nil {
+	rec.know(m)
+	rec.bytes = w.bytes.Load()
+	rec.running, rec.take, rec.writer = false, nil, nil
+	if failed {
+		r.config.Tell(Event{Type: Stopped, Recording: m.Recording, Room: m.Room, Reason: m.Reason, Duration: m.Duration.Seconds()})
+	}
+	r.mu.Unlock()
+	if err := manifest.Save(w.dir, m); err != nil {
 		r.log.Error("the manifest cannot be saved", "recording", m.Recording, "error", err)
 	}
-	running := rec.running
-	rec.know(m)
-	rec.bytes = rec.writer.bytes.Load()
-	rec.running, rec.desk, rec.take, rec.writer = false, nil, nil, nil
-	if running { // nobody has stopped it, the disk has
-		r.config.Tell(Event{
-			Type: Stopped, Recording: m.Recording, Room: m.Room, Reason: m.Reason, Duration: m.Duration.Seconds(),
-		})
-	}
 }
+
+// closeGrace is how long Close waits for recordings to be finished that have just been stopped: enough for an hour of one.
+const closeGrace = 3 * time.Second
 
 // Close ends what runs, for the reason of a shutdown, and waits until the files are closed. What is not finished by then
 // is finished when the daemon starts again.
@@ -367,8 +371,16 @@ func (r *Recorder) Close() error {
 		r.stopLocked(rec, whyShutdown)
 	}
 	r.mu.Unlock()
+	done := make(chan struct{})
+	go func() { r.workers.Wait(); close(done) }()
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
+	select {
+	case <-done:
+	case <-grace.C:
+	}
 	r.stop()
-	r.workers.Wait()
+	<-done
 	if r.mirror != nil {
 		r.mirror.Close()
 	}

@@ -89,7 +89,7 @@ func hours(t *testing.T, seed uint64, ppm float64, length float64) (*truth, Stat
 // everything is within 10 ms of its true place.
 func TestThreeHoursStayTogether(t *testing.T) {
 	for i, ppm := range []float64{-100, 0, 100} {
-		for seed := range uint64(4) {
+		for seed := range uint64(8) {
 			e, s := hours(t, 10*seed+uint64(i)+1, ppm, 3*3600*SampleRate)
 			t.Logf("%+.0f ppm: worst %+.1f ms at %.0f s, at the start %.1f ms, %d packets; %+v", ppm, e.worst, e.worstAt, e.start, e.n, s)
 			if math.Abs(e.worst) > 10 {
@@ -126,6 +126,24 @@ func TestMusicWithoutPauseIsCorrected(t *testing.T) {
 		corrected := float64(s.Inserted) - float64(s.Removed)
 		if drifted := -c.ppm / 1e6 * 3600 * SampleRate; math.Abs(corrected-drifted) > 60*ms {
 			t.Errorf("%+.0f ppm: corrected by %.0f samples, drifted by %.0f", c.ppm, corrected, drifted)
+		}
+	}
+}
+
+// Where it is quiet the clock is corrected before it has to be.
+func TestQuietPacketsAreCorrectedSooner(t *testing.T) {
+	for _, ppm := range []float64{-100, 100} {
+		p := newPerson(8, ppm)
+		track, r := New(0), &ribbon{}
+		e := &truth{delay: p.delay + 960, from: settled}
+		r.each = e.piece
+		for p.at < 1800*SampleRate {
+			q := p.packet(true)
+			q.Level = quietLevel
+			track.Put(q, r.emit)
+		}
+		if math.Abs(e.worst) > 6 {
+			t.Errorf("%+.0f ppm: %+.1f ms off at %.0f s", ppm, e.worst, e.worstAt)
 		}
 	}
 }

@@ -113,6 +113,8 @@ func (r *ribbon) emit(p Piece) {
 		r.broken = "not contiguous"
 	case !ok || n != p.Samples:
 		r.broken = "not of its duration"
+	case p.Kind == Silence && (p.Slot != -1 || p.Level != 127):
+		r.broken = "silence that is heard"
 	}
 	r.end = p.At + int64(p.Samples)
 	r.counts[p.Kind] += int64(p.Samples)

@@ -116,6 +116,34 @@ func TestShortStandstillsAddUp(t *testing.T) {
 	}
 }
 
+// Where they come in quick succession nobody waits half a minute for the proof.
+func TestStandstillsInARowAreSeenWithinSeconds(t *testing.T) {
+	s := newStage(t)
+	s.talk(10_000)
+	for range 3 {
+		s.freeze(290 * ms)
+		s.talk(200)
+	}
+	s.talk(6000)
+	seen := s.at
+	s.talk(5000)
+	s.close()
+	s.all(seen, s.at)
+}
+
+// A jump far above drift, but too small for another stream, leaves no drift behind.
+func TestSmallJumpIsNoDrift(t *testing.T) {
+	s := newStage(t)
+	s.talk(200_000)
+	s.ts += 40 * ms
+	after := s.at + 20*960
+	s.talk(100_000)
+	if got := s.close(); math.Abs(got.DriftPPM) > 1 {
+		t.Errorf("%+v", got)
+	}
+	s.all(after, s.at)
+}
+
 // A pause in which the source's clock goes on changes nothing of the mapping, be it an hour.
 func TestPauseKeepsTheMapping(t *testing.T) {
 	s := newStage(t)
@@ -142,7 +170,11 @@ func TestTimestampJumpsAreFollowed(t *testing.T) {
 		s.ts += uint64(jump)
 		after := s.at
 		s.talk(10_000)
-		if got := s.close(); got.Packets < 1000-10 {
+		anchors := uint64(2)
+		if jump == 150*ms {
+			anchors = 1
+		}
+		if got := s.close(); got.Packets < 1000-10 || got.Anchors != anchors {
 			t.Errorf("jump by %d: %+v", jump, got)
 		}
 		s.all(after+SampleRate, s.at)

@@ -267,6 +267,9 @@ func (f *Reader) place(p *page, at int64) (first int64) {
 		f.damaged(at, 0, WrongPlace)
 		end = f.granule + sum
 	}
+	if last && !f.placed && f.good.Packets == 0 && end < int64(f.head.PreSkip) {
+		f.damaged(at, 0, WrongPlace) // more is to be skipped than there is (§4.5)
+	}
 	start := end - sum
 	trimmed := last && start < f.granule && end >= f.granule
 	switch {

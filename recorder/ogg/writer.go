@@ -154,13 +154,17 @@ func (f *Writer) Close() error { return f.CloseAt(f.granule) }
 
 // CloseAt is Close with the end trimmed to the sample (RFC 7845 §4.4): end is what Samples counts, pre-skip included, and
 // has to lie on the page being collected, between what Written and Samples say: ErrTrim otherwise. Packets that lie behind
-// it altogether are left out.
+// it altogether are left out. A stream too short for its pre-skip is left without packets, since its readers would have to
+// reject it otherwise (RFC 7845 §4.5).
 func (f *Writer) CloseAt(end int64) error {
 	if f.err != nil || f.closed {
 		return f.err
 	}
 	if end > f.granule || end < f.written.Granule {
 		return ErrTrim
+	}
+	if f.written.Packets == 0 && end < int64(f.head.PreSkip) {
+		end = 0
 	}
 	for f.granule > end && f.takeBack(end) {
 	}

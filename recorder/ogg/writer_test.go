@@ -210,6 +210,31 @@ func TestAnEndIsTrimmedToTheSample(t *testing.T) {
 	}
 }
 
+// TestAStreamShorterThanItsPreSkipPlaysNothing has one of which nothing would be left, and one of which just nothing is.
+func TestAStreamShorterThanItsPreSkipPlaysNothing(t *testing.T) {
+	for end, packets := range map[int64]int64{311: 0, 312: 1} {
+		var file bytes.Buffer
+		f, err := NewWriter(&file, Head{Serial: 1, PreSkip: 312})
+		if err = errors.Join(err, f.Append(talk(1)[0], 960), f.CloseAt(end)); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Scan(bytes.NewReader(file.Bytes()), int64(file.Len()))
+		if err != nil || s.Damages > 0 || !s.EOS || s.Packets != packets || s.Played() != 0 || f.Packets() != packets {
+			t.Errorf("end at %d: %v, %+v", end, err, s)
+		}
+		if out := tool(t, "opusinfo", save(t, t.TempDir(), file.Bytes())); bytes.Contains([]byte(out), []byte("WARNING")) {
+			t.Errorf("end at %d: %s", end, out)
+		}
+	}
+	bad := written(t, Head{PreSkip: 961}, nil, 0)
+	bad = bad[:len(bad)-headerSize]
+	bad = append(bad, onePacket(talk(1)[0], ends, 0, 2)...)
+	putHeader(bad[len(bad)-headerSize-1-len(talk(1)[0]):], ends, 960, 0, 2, 1)
+	if _, err := Check(bytes.NewReader(bad), int64(len(bad))); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a file that skips more than it has: %v", err)
+	}
+}
+
 // TestARecordingOfMoreThanADay passes 2^32 samples, which are 24 h 51 min.
 func TestARecordingOfMoreThanADay(t *testing.T) {
 	var file bytes.Buffer
