@@ -222,8 +222,8 @@ func TestAStreamShorterThanItsPreSkipPlaysNothing(t *testing.T) {
 		if err != nil || s.Damages > 0 || !s.EOS || s.Packets != packets || s.Played() != 0 || f.Packets() != packets {
 			t.Errorf("end at %d: %v, %+v", end, err, s)
 		}
-		if out := tool(t, "opusinfo", save(t, t.TempDir(), file.Bytes())); bytes.Contains([]byte(out), []byte("WARNING")) {
-			t.Errorf("end at %d: %s", end, out)
+		if packets > 0 { // opusinfo calls a stream without packets what it is: empty
+			inspect(t, save(t, t.TempDir(), file.Bytes()))
 		}
 	}
 	bad := written(t, Head{PreSkip: 961}, nil, 0)
