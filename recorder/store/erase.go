@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// tombstone is the name of the file that says: delete this recording.
-const tombstone = ".deleted"
+// Tombstone is the name of the file in a recording's directory that says: this is being deleted. Who looks through the
+// spool passes such a directory by; the mirror removes it.
+const Tombstone = ".deleted"
 
 // Delete removes a recording from the spool and from the store, half-finished uploads too. When it returns nil, a
 // tombstone is on the disk and the deletion will be done whatever happens. When nothing is left, done is called once
@@ -53,7 +54,7 @@ func (m *Mirror) bury(name string) error {
 	if err := m.spool.MkdirAll(name, 0o755); err != nil {
 		return err
 	}
-	f, err := m.spool.OpenFile(path.Join(name, tombstone), os.O_WRONLY|os.O_CREATE, 0o644)
+	f, err := m.spool.OpenFile(path.Join(name, Tombstone), os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func (m *Mirror) findTombstones() error {
 		if !d.IsDir() || checkRecording(d.Name()) != nil {
 			continue
 		}
-		_, err := m.spool.Stat(path.Join(d.Name(), tombstone))
+		_, err := m.spool.Stat(path.Join(d.Name(), Tombstone))
 		switch {
 		case err == nil:
 			m.add(d.Name(), nil).doom()
@@ -132,7 +133,7 @@ func (m *Mirror) erase(name string) error {
 		return err
 	}
 	for _, f := range files {
-		if f.Name() == tombstone {
+		if f.Name() == Tombstone {
 			continue
 		}
 		if err := m.spool.RemoveAll(path.Join(name, f.Name())); err != nil {

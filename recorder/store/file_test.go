@@ -307,3 +307,45 @@ func TestURLsThatNameNoStoreAreRefused(t *testing.T) {
 		t.Errorf("stat where nobody listens: %v", err)
 	}
 }
+
+func TestMissingCredentialsAreSaid(t *testing.T) {
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(t.TempDir(), "none"))
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/") // no role, and no look for one elsewhere
+	s, err := Open("s3://bucket?endpoint=127.0.0.1:1&insecure=true&region=x", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_, err = s.Stat(t.Context(), "x")
+	if !errors.Is(err, ErrDenied) || !strings.Contains(err.Error(), "AWS_ACCESS_KEY_ID") {
+		t.Errorf("stat: %v", err)
+	}
+}
+
+func TestCredentialsComeFromTheSharedFile(t *testing.T) {
+	signed := make(chan string, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		signed <- r.Header.Get("Authorization")
+	}))
+	defer srv.Close()
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_PROFILE"} {
+		t.Setenv(name, "")
+	}
+	file := filepath.Join(t.TempDir(), "credentials")
+	if err := os.WriteFile(file, []byte("[default]\naws_access_key_id = from-file\naws_secret_access_key = x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
+	s, err := Open("s3://bucket?insecure=true&region=x&endpoint="+srv.Listener.Addr().String(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_, _ = s.Stat(t.Context(), "x") // what the server answers makes no sense
+	if got := <-signed; !strings.Contains(got, "from-file/") {
+		t.Errorf("signed by %q", got)
+	}
+}

@@ -107,24 +107,22 @@ func creds(o Options) *credentials.Credentials {
 	if o.AccessKey != "" {
 		return credentials.NewStaticV4(o.AccessKey, o.SecretKey, o.SessionToken)
 	}
-	return credentials.NewChainCredentials([]credentials.Provider{
-		&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}, &credentials.IAM{}, noCredentials{},
-	})
+	return credentials.New(&chain{credentials.Chain{Providers: []credentials.Provider{
+		&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}, &credentials.IAM{},
+	}}})
 }
 
-// noCredentials is the end of the chain. Without it requests would go out unsigned, and the bucket's answer would not
-// say why it refuses.
-type noCredentials struct{}
+// chain says so when there are no credentials. Requests would else go out unsigned, and the bucket's answer would not
+// tell why it refuses.
+type chain struct{ credentials.Chain }
 
-func (noCredentials) Retrieve() (credentials.Value, error) {
-	return credentials.Value{AccessKeyID: "none-found", SecretAccessKey: "none-found"}, nil
+func (c *chain) RetrieveWithCredContext(cc *credentials.CredContext) (credentials.Value, error) {
+	v, err := c.Chain.RetrieveWithCredContext(cc)
+	if err == nil && v.AccessKeyID == "" {
+		return v, fmt.Errorf("%w: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", ErrDenied)
+	}
+	return v, err
 }
-
-func (p noCredentials) RetrieveWithCredContext(*credentials.CredContext) (credentials.Value, error) {
-	return p.Retrieve()
-}
-
-func (noCredentials) IsExpired() bool { return true }
 
 func (s *s3Store) URL() string { return s.url }
 
@@ -188,7 +186,8 @@ func (s *s3Store) Delete(ctx context.Context, keys ...string) error {
 	})
 }
 
-// DeletePrefix aborts uploads first: one that completes in between is an object that the listing then finds.
+// DeletePrefix aborts uploads first: one that completes in between is an object that the listing then finds. (A MinIO
+// server lists uploads by an object's whole name only; those that it hides here it removes by itself after a day.)
 func (s *s3Store) DeletePrefix(ctx context.Context, prefix string) error {
 	if err := checkPrefix(prefix); err != nil || prefix == "" {
 		return fmt.Errorf("delete %q: want a prefix with a slash at its end (%v)", prefix, err)

@@ -26,6 +26,7 @@ func transport(secure bool, stall time.Duration) (*http.Transport, error) {
 	}
 	t.ResponseHeaderTimeout = 0 // stallConn sees to it
 	t.TLSHandshakeTimeout = stall
+	t.WriteBufferSize = 64 << 10  // of 4 KiB, a deadline would be set for each
 	t.IdleConnTimeout = stall / 2 // before its pending Read runs into the deadline
 	return t, nil
 }
