@@ -7,6 +7,8 @@ const (
 	// blindMuch is loss that is not waited with: chance has lost that much of one second of a talker, at 20 % in bursts of
 	// three, once in twenty reports; a step down on trial is the price.
 	blindMuch = 0.40
+	// blindTrial is loss that a step down on trial is worth where redundancy is not to be had.
+	blindTrial = 0.10
 	// blindSettle is the least time between two moves: two reports of Firefox, which come every 2 to 5 s.
 	blindSettle = 6 * second
 )
@@ -23,7 +25,7 @@ func (l *Ladder) weighBlind(t int64) {
 			l.tryBlind(t)
 		}
 	case t-l.moved < blindSettle:
-	case l.trial.kind == tryDown && r.loss >= lossSteps && worse(l.trial.loss, r.loss, l.trial.ratio) && l.trial.queue == 0:
+	case l.trial.kind == tryDown && r.loss >= blindTrial && worse(l.trial.loss, r.loss, l.trial.ratio) && l.trial.queue == 0:
 		l.takeBack(l.trial.from, t)
 	case l.tryingUp() && r.bad > 0 && (r.grown > rttSuspect || worse(l.trial.loss, r.loss, l.trial.ratio)):
 		l.failBlind(t)
@@ -51,13 +53,13 @@ func (l *Ladder) badBlind(t int64) {
 	switch {
 	case r.grown > rttSuspect, r.loss >= blindMuch:
 		l.downBlind(t)
-	case want > l.red && t >= l.unred.until:
+	case want > l.red && l.fits(want, t):
 		ratio := l.cost(l.sending(), want) / max(l.cost(l.sending(), l.red), 1)
 		l.trial = trial{kind: tryRED, at: t, from: l.rung, red: l.red, loss: r.loss, ratio: ratio}
 		l.moves[MoveRED]++
 		l.why = WhyRandomLoss
 		l.change(l.rung, want, t)
-	case r.loss >= lossSteps && l.red == 0:
+	case r.loss >= blindTrial && l.red == 0:
 		l.downBlind(t)
 	}
 }
@@ -89,6 +91,7 @@ func (l *Ladder) downBlind(t int64) {
 	to, from := l.rung, l.rung
 	if l.red > 0 {
 		l.unred.begin(t, unredFirst, unredMost)
+		l.unredDepth = l.red
 		l.moves[MoveLessRED]++
 	}
 	l.why = WhyLoss
@@ -98,7 +101,7 @@ func (l *Ladder) downBlind(t int64) {
 	}
 	l.estimate, l.capped = (1-r.loss)*before, t
 	fit := fitDown * l.estimate
-	for l.red == 0 && to == l.rung || l.cost(to, 0) > fit && r.loss >= lossSteps {
+	for l.red == 0 && to == l.rung || l.cost(to, 0) > fit && r.loss >= blindTrial {
 		next, ok := l.below(to)
 		if !ok {
 			break

@@ -113,8 +113,9 @@ type Ladder struct {
 	trial      trial
 	fails      uint8 // tries that failed, for the back-off
 	nextTry    int64
-	immune     wait // congestion that is not ours
-	unred      wait // redundancy made it worse
+	immune     wait  // congestion that is not ours
+	unred      wait  // redundancy made it worse
+	unredDepth uint8 // so much of it
 	less       int64
 	doubt      *doubt // nil: not stamped
 }

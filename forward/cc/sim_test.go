@@ -19,6 +19,7 @@ type world struct {
 	jitter   float64              // ms, uniform
 	loss     func(r *rand.Rand, w *world) bool
 	dead     func(ms int) bool // the network
+	stall    func(ms int) int  // held back till then, and delivered at once
 	flows    int               // TCP flows beside us
 	config   Config
 	off      bool // without the controller
@@ -247,6 +248,9 @@ func (s *sim) send(p simPacket, ms int) bool {
 	}
 	if p.flow == 0 && s.loss != nil && s.loss(s.r, s.world) {
 		return false
+	}
+	if s.stall != nil {
+		at = max(at, float64(s.stall(int(at))))
 	}
 	at += s.base + s.jitter*s.r.Float64()
 	at = max(at, s.lastArr)

@@ -98,7 +98,7 @@ func (l *Ladder) weighTrial(t int64) bool {
 		}
 	case tryRED:
 		if d.after.lost >= 10 && worse(tr.loss, d.after.loss(), tr.ratio) {
-			l.overload(t, WhyLoss)
+			l.overload(t, WhyLoss, true)
 			return true
 		}
 	case tryUp, tryBack:
@@ -193,6 +193,9 @@ func (l *Ladder) failTry(t int64) {
 // measure takes what arrives for what the path takes.
 func (l *Ladder) measure(t int64) {
 	if r := l.doubt.last.received; r > 0 {
+		if l.trial.kind == tryRED {
+			r /= max(1-l.trial.loss, 0.5) // that much was lost at random
+		}
 		l.estimate, l.capped = r, t
 	}
 }
