@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"stentor/bench/report"
@@ -18,14 +18,17 @@ import (
 // Config is one command: servers, loads, and how often.
 type Config struct {
 	Loads    []Load
-	Against  []string      // servers to compare with: "pion"
+	Against  []string      // servers to compare with, of Servers
 	Duration time.Duration // of the steady windows of a run together
 	Runs     int           // of each server under each load
 
-	Stentord string // path of the daemon; empty: built from source
+	Stentord     string   // path of the daemon; empty: built from source
+	StentordArgs []string // further arguments of the daemon
+	Janus        string   // path of the program; empty: the one in PATH
+	Mediasoup    string   // directory in which mediasoup was installed by npm
 
 	FloorCommand []string // runs RunFloor, with the load's arguments appended; nil: no floor
-	FloorThreads int      // 0 means one a CPU, as the server has shards
+	FloorThreads int      // of the floor that ratios are told against; 0 means one a CPU, as the server has shards. One alone is measured besides
 
 	// Hasten divides the times of settling, warming up and idling; 0 means 1. For tests, whose figures nobody reads.
 	Hasten int
@@ -54,16 +57,18 @@ func (c *Config) Validate() error {
 		}
 	}
 	for _, name := range c.Against {
-		switch name {
-		case "pion":
-		case "janus", "mediasoup", "livekit":
-			return fmt.Errorf("not supported yet: --against %s", name)
-		default:
-			return fmt.Errorf("--against %s: want pion", name)
+		switch {
+		case !slices.Contains(Servers, name):
+			return fmt.Errorf("--against %s: want some of %s", name, strings.Join(Servers, ", "))
+		case name == "mediasoup" && c.Mediasoup == "":
+			return errors.New("--against mediasoup: give --mediasoup, a directory in which \"npm install mediasoup@3\" has succeeded")
 		}
 	}
 	return nil
 }
+
+// Servers are those that Stentor can be measured against.
+var Servers = []string{"pion", "janus", "mediasoup"}
 
 // slotsMax is how many slots a room of stentord may have by default.
 const slotsMax = 8
@@ -81,25 +86,25 @@ func Run(ctx context.Context, c Config) (cases []report.Case, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	if c.FloorThreads == 0 {
-		c.FloorThreads = runtime.NumCPU()
-	}
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // the generator has memory, but no CPU time to give away
 	dir, err := os.MkdirTemp("", "stentor-bench-")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	servers := map[string]server{} // each is built once: the source may change meanwhile
+	// Each is built once: the source may change meanwhile. All before the first run, so that what is missing is told at once.
+	names := append([]string{"stentor"}, c.Against...)
+	servers := map[string]server{}
+	for _, name := range names {
+		c.current = name
+		if servers[name], err = c.open(ctx, name, dir); err != nil {
+			return nil, err
+		}
+	}
 	// Runs are the outer loop, so that the machine's mood of a minute does not meet one server alone.
 	for i := range c.Runs {
-		for _, name := range append([]string{"stentor"}, c.Against...) {
+		for _, name := range names {
 			c.current = name
-			if servers[name] == nil {
-				if servers[name], err = c.open(ctx, name, dir); err != nil {
-					return cases, err
-				}
-			}
 			for _, load := range c.loads(name) {
 				c.progress(fmt.Sprintf("run %d of %d: %d×%d %s", i+1, c.Runs, load.Listeners, load.Talking, load.Rendition), 0, 1)
 				f, err := measure(ctx, &c, servers[name], load)
@@ -148,8 +153,13 @@ func (c *Config) loads(server string) (out []Load) {
 func (c *Config) open(ctx context.Context, name, dir string) (server, error) {
 	c.progress("build", 0, 1)
 	defer c.progress("build", 1, 1)
-	if name == "pion" {
+	switch name {
+	case "pion":
 		return newPion(ctx, dir)
+	case "janus":
+		return newJanus(c.Janus, dir)
+	case "mediasoup":
+		return newMediasoup(ctx, c.Mediasoup)
 	}
-	return newStentord(ctx, c.Stentord, dir)
+	return newStentord(ctx, c.Stentord, c.StentordArgs, dir)
 }

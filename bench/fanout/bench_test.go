@@ -67,8 +67,8 @@ func TestWhatCannotBeMeasuredIsRefused(t *testing.T) {
 		"too short":          func(c *Config) { c.Duration = time.Millisecond },
 		"0 listeners":        func(c *Config) { c.Loads = []Load{{Speakers: 1, Talking: 1}} },
 		"4 talking":          func(c *Config) { c.Loads = []Load{{Listeners: 1, Speakers: 3, Talking: 4}} },
-		"not supported yet":  func(c *Config) { c.Against = []string{"livekit"} },
-		"want pion":          func(c *Config) { c.Against = []string{"ponies"} },
+		"--mediasoup":        func(c *Config) { c.Against = []string{"mediasoup"} },
+		"want some of pion":  func(c *Config) { c.Against = []string{"ponies"} },
 	} {
 		c := good
 		spoil(&c)

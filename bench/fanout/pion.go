@@ -13,11 +13,16 @@ import (
 	"strconv"
 )
 
+// joinSFU is an SFU of bench/peers: a process that takes offers by HTTP.
+type joinSFU struct {
+	process
+	http string
+}
+
 // pion is the plain SFU of bench/peers/pionsfu.
 type pion struct {
-	process
+	joinSFU
 	binary string
-	http   string
 }
 
 func newPion(ctx context.Context, dir string) (*pion, error) {
@@ -41,7 +46,7 @@ func (p *pion) Start(ctx context.Context, load Load) (err error) {
 }
 
 // Join posts the offer; a speaker's audio goes to all listeners that have joined or will.
-func (p *pion) Join(ctx context.Context, _ string, speaks bool, offer string) (string, error) {
+func (p *joinSFU) Join(ctx context.Context, _ string, speaks bool, offer string) (string, error) {
 	body, err := json.Marshal(map[string]any{"speaks": speaks, "sdp": offer})
 	if err != nil {
 		return "", err
@@ -50,7 +55,7 @@ func (p *pion) Join(ctx context.Context, _ string, speaks bool, offer string) (s
 	return string(answer), err
 }
 
-func (p *pion) call(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+func (p *joinSFU) call(ctx context.Context, method, path string, body []byte) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+p.http+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -69,4 +74,4 @@ func (p *pion) call(ctx context.Context, method, path string, body []byte) ([]by
 }
 
 // Metrics are none.
-func (p *pion) Metrics(context.Context) (map[string]float64, error) { return nil, nil }
+func (p *joinSFU) Metrics(context.Context) (map[string]float64, error) { return nil, nil }

@@ -23,15 +23,29 @@ type cpuTime struct {
 	stat time.Duration // user and system, by ticks of 10 ms: to cross-check
 }
 
-// cpuOf reads a process's CPU time. Softirq work that its sends caused is in it where the kernel runs it on the sender's
-// thread, as it does over loopback.
-func cpuOf(pid int) (cpuTime, error) {
+// cpuOf reads the CPU time of processes together. Softirq work that their sends caused is in it where the kernel runs it
+// on the sender's thread, as it does over loopback.
+func cpuOf(pids ...int) (cpuTime, error) {
+	all := cpuTime{at: time.Now()}
+	for _, pid := range pids {
+		c, err := cpuOfOne(pid)
+		if err != nil {
+			return cpuTime{}, err
+		}
+		all.run += c.run
+		all.wait += c.wait
+		all.stat += c.stat
+	}
+	return all, nil
+}
+
+func cpuOfOne(pid int) (cpuTime, error) {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
 	tasks, err := os.ReadDir(filepath.Join(dir, "task"))
 	if err != nil {
 		return cpuTime{}, fmt.Errorf("list threads: %w", err)
 	}
-	c := cpuTime{at: time.Now()}
+	var c cpuTime
 	for _, task := range tasks {
 		text, err := os.ReadFile(filepath.Join(dir, "task", task.Name(), "schedstat"))
 		if errors.Is(err, os.ErrNotExist) {
@@ -78,13 +92,20 @@ func parseStat(text string) (time.Duration, error) {
 	return time.Duration(utime+stime) * time.Second / userHz, nil
 }
 
-// rssOf is the resident memory of a process in KB.
-func rssOf(pid int) (float64, error) {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "smaps_rollup"))
-	if err != nil {
-		return 0, err
+// rssOf is the resident memory of processes together, in KB.
+func rssOf(pids ...int) (sum float64, err error) {
+	for _, pid := range pids {
+		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "smaps_rollup"))
+		if err != nil {
+			return 0, err
+		}
+		kb, err := parseRSS(string(text))
+		if err != nil {
+			return 0, err
+		}
+		sum += kb
 	}
-	return parseRSS(string(text))
+	return sum, nil
 }
 
 // parseRSS finds the line "Rss: n kB".

@@ -30,7 +30,7 @@ type run struct {
 	server server
 	crowd  *crowd
 	talk   *talk
-	floor  *floor
+	floors []floorRun // the first is the one of RatioToFloor
 	f      report.Figures
 
 	// Sums over the windows.
@@ -40,12 +40,21 @@ type run struct {
 	packets, bytes  uint64        // for listeners
 	others          uint64        // packets for speakers, who hear each other
 	sent, calls     float64       // by the server's metrics
-	floorUs         []float64
+}
+
+// floorRun is one way to measure the floor: by so many threads.
+type floorRun struct {
+	threads int
+	floor   *floor    // nil until it is known what to send
+	us      []float64 // CPU time a packet, of each window
 }
 
 // measure runs the story once.
 func measure(ctx context.Context, cfg *Config, s server, load Load) (f report.Figures, err error) {
 	r := &run{cfg: cfg, load: load, server: s}
+	for _, threads := range cfg.floorThreads() {
+		r.floors = append(r.floors, floorRun{threads: threads})
+	}
 	defer func() { err = errors.Join(err, r.close()) }()
 	if err := s.Start(ctx, load); err != nil {
 		return f, fmt.Errorf("start %s: %w", s.Name(), err)
@@ -63,8 +72,10 @@ func measure(ctx context.Context, cfg *Config, s server, load Load) (f report.Fi
 
 func (r *run) close() error {
 	var errs []error
-	if r.floor != nil {
-		errs = append(errs, r.floor.stop())
+	for i := range r.floors {
+		if f := r.floors[i].floor; f != nil {
+			errs = append(errs, f.stop())
+		}
 	}
 	errs = append(errs, r.server.Stop())
 	if r.crowd != nil {
@@ -84,7 +95,7 @@ func (r *run) join(ctx context.Context) error {
 	var cpu time.Duration
 	from := 0
 	for i, to := range [2]int{quarter, n} {
-		before, err := cpuOf(r.server.PID())
+		before, err := cpuOf(r.server.PIDs()...)
 		if err != nil {
 			return err
 		}
@@ -92,7 +103,7 @@ func (r *run) join(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		after, err := cpuOf(r.server.PID())
+		after, err := cpuOf(r.server.PIDs()...)
 		if err != nil {
 			return err
 		}
@@ -101,7 +112,7 @@ func (r *run) join(ctx context.Context) error {
 		if err := sleep(ctx, r.cfg.scaled(settleTime)); err != nil {
 			return err
 		}
-		if rss[i], err = rssOf(r.server.PID()); err != nil {
+		if rss[i], err = rssOf(r.server.PIDs()...); err != nil {
 			return err
 		}
 		from = to
@@ -116,14 +127,14 @@ func (r *run) join(ctx context.Context) error {
 
 // idle measures a room where nobody talks.
 func (r *run) idle(ctx context.Context) error {
-	before, err := cpuOf(r.server.PID())
+	before, err := cpuOf(r.server.PIDs()...)
 	if err != nil {
 		return err
 	}
 	if err := r.wait(ctx, "idle", r.cfg.scaled(idleTime)); err != nil {
 		return err
 	}
-	after, err := cpuOf(r.server.PID())
+	after, err := cpuOf(r.server.PIDs()...)
 	if err != nil {
 		return err
 	}
@@ -139,7 +150,7 @@ func (r *run) steady(ctx context.Context) error {
 		if err := r.window(ctx); err != nil {
 			return err
 		}
-		if err := r.floorWindow(ctx); err != nil {
+		if err := r.floorWindows(ctx); err != nil {
 			return err
 		}
 	}
@@ -156,9 +167,7 @@ func (r *run) steady(ctx context.Context) error {
 	if r.calls > 0 {
 		f.BatchMean = r.sent / r.calls
 	}
-	if f.FloorUsPerPacket = report.Median(r.floorUs); f.FloorUsPerPacket > 0 {
-		f.RatioToFloor = f.CPUUsPerPacket / f.FloorUsPerPacket
-	}
+	r.compare()
 	return nil
 }
 
@@ -173,7 +182,7 @@ func (r *run) window(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	world, err := newWorld(r.server.PID())
+	world, err := newWorld(r.server.PIDs())
 	if err != nil {
 		return err
 	}
@@ -185,7 +194,7 @@ func (r *run) window(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	later, err := newWorld(r.server.PID())
+	later, err := newWorld(r.server.PIDs())
 	if err != nil {
 		return err
 	}
@@ -207,8 +216,8 @@ type world struct {
 	busy, stolen time.Duration
 }
 
-func newWorld(server int) (w world, err error) {
-	if w.server, err = cpuOf(server); err != nil {
+func newWorld(server []int) (w world, err error) {
+	if w.server, err = cpuOf(server...); err != nil {
 		return w, err
 	}
 	if w.self, err = cpuOf(os.Getpid()); err != nil {
@@ -237,38 +246,6 @@ func (r *run) told(ctx context.Context, before map[string]float64) error {
 	r.f.GCPauseMsMax = 1000 * after[`go_gc_duration_seconds{quantile="1"}`]
 	return nil
 }
-
-// floorWindow measures the floor in the rhythm and with the sizes that the server has just had.
-func (r *run) floorWindow(ctx context.Context) error {
-	if r.cfg.FloorCommand == nil || r.packets == 0 {
-		return nil
-	}
-	if r.floor == nil {
-		load := FloorLoad{
-			Port: int(r.crowd.ears.port), First: r.load.Speakers, Destinations: r.load.Listeners,
-			BurstsPerS: float64(r.packets) / r.wall.Seconds() / float64(r.load.Listeners),
-			Size:       int(r.bytes / r.packets), Batch: floorBatch, Threads: r.cfg.FloorThreads,
-		}
-		if r.calls > 0 {
-			load.Batch = max(1, min(load.Batch, int(r.sent/r.calls+0.5)))
-		}
-		var err error
-		if r.floor, err = startFloor(r.cfg.FloorCommand, load); err != nil {
-			return err
-		}
-	}
-	r.cfg.progress("floor", 0, 1)
-	v, err := r.floor.measure(ctx, r.crowd.ears, r.cfg.scaled(warmupTime), r.cfg.Duration/windows)
-	if err != nil {
-		return err
-	}
-	r.cfg.progress("floor", 1, 1)
-	r.floorUs = append(r.floorUs, v)
-	return sleep(ctx, drainTime)
-}
-
-// floorBatch is the batch where the server does not tell its own: the largest that stentord uses.
-const floorBatch = 128
 
 // account compares what came with what was sent, over the whole run.
 func (r *run) account(context.Context) error {

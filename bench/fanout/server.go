@@ -21,8 +21,8 @@ type server interface {
 	Name() string
 	// Start returns when participants can join.
 	Start(ctx context.Context, load Load) error
-	// PID is that of the process whose CPU time counts.
-	PID() int
+	// PIDs are those of the processes whose CPU time and memory count.
+	PIDs() []int
 	// Join takes a participant's offer and returns the answer. Safe for concurrent use.
 	Join(ctx context.Context, name string, speaks bool, offer string) (answer string, err error)
 	// Metrics are those that the server tells by itself, by the names of its /metrics page; nil for none.
@@ -69,7 +69,7 @@ func (p *process) start(name string, args ...string) error {
 	return nil
 }
 
-func (p *process) PID() int { return p.cmd.Process.Pid }
+func (p *process) PIDs() []int { return []int{p.cmd.Process.Pid} }
 
 // Stop asks the process to leave, and ends it if it does not.
 func (p *process) Stop() error {
@@ -147,14 +147,22 @@ func freePort(network string) (string, error) {
 
 // build compiles a command of this repository; module is the directory of its go.mod, below the root.
 func build(ctx context.Context, to, module, pkg string) error {
-	const hint = "run the bench inside Stentor's source, or give the binary"
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "stentor").Output()
+	root, err := source(ctx)
 	if err != nil {
-		return fmt.Errorf("find the source of %s (%s): %w", pkg, hint, err)
+		return fmt.Errorf("%s: %w", pkg, err)
 	}
-	dir := filepath.Join(string(bytes.TrimSpace(root)), module)
+	dir := filepath.Join(root, module)
 	if out, err := exec.CommandContext(ctx, "go", "build", "-C", dir, "-o", to, pkg).CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s (%s): %w\n%s", pkg, hint, err, bytes.TrimSpace(out))
+		return fmt.Errorf("build %s: %w\n%s", pkg, err, bytes.TrimSpace(out))
 	}
 	return nil
+}
+
+// source is the root of this repository.
+func source(ctx context.Context) (string, error) {
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "stentor").Output()
+	if err != nil {
+		return "", fmt.Errorf("find Stentor's source (run the bench inside it, or give the binary): %w", err)
+	}
+	return string(bytes.TrimSpace(root)), nil
 }

@@ -19,20 +19,21 @@ const room = "bench"
 type stentord struct {
 	process
 	binary  string
-	dir     string // for the control socket
-	http    string // address of /metrics
+	args    []string // besides those that the bench needs
+	dir     string   // for the control socket
+	http    string   // address of /metrics
 	control *control.Client
 }
 
 // newStentord uses a binary, or builds one into dir.
-func newStentord(ctx context.Context, binary, dir string) (*stentord, error) {
+func newStentord(ctx context.Context, binary string, args []string, dir string) (*stentord, error) {
 	if binary == "" {
 		binary = filepath.Join(dir, "stentord")
 		if err := build(ctx, binary, ".", "stentor/cmd/stentord"); err != nil {
 			return nil, err
 		}
 	}
-	return &stentord{binary: binary, dir: dir}, nil
+	return &stentord{binary: binary, args: args, dir: dir}, nil
 }
 
 func (s *stentord) Name() string { return "stentor" }
@@ -46,7 +47,8 @@ func (s *stentord) Start(ctx context.Context, load Load) error {
 		return err
 	}
 	path := filepath.Join(s.dir, "control.sock")
-	if err := s.start(s.binary, "--node", "bench", "--media", media, "--http", s.http, "--control", path, "--log-level", "warn"); err != nil {
+	args := []string{"--node", "bench", "--media", media, "--http", s.http, "--control", path, "--log-level", "warn"}
+	if err := s.start(s.binary, append(args, s.args...)...); err != nil {
 		return err
 	}
 	err = s.until(ctx, func(ctx context.Context) (err error) {

@@ -11,15 +11,17 @@ import (
 // Sizes of a chart in its own units; the page scales it to its width.
 const (
 	chartWidth = 760
-	barHeight  = 22
-	barGap     = 8
-	barLeft    = 210 // where bars begin, right of their names
-	barRight   = 120 // room for the value behind the longest bar
+	smallWidth = 380 // of charts that stand side by side
+	barHeight  = 20
+	barGap     = 7
+	barHead    = 30  // of a group's heading
+	barLeft    = 150 // where bars begin, right of their names
+	barRight   = 70  // room for the value behind the longest bar
 	plotHeight = 300
-	plotLeft   = 56
-	plotRight  = 150 // room for the lines' names
+	plotLeft   = 66
+	plotRight  = 16
 	plotTop    = 12
-	plotBottom = 40
+	plotBottom = 42
 )
 
 // bar is one line of a bar chart.
@@ -27,43 +29,59 @@ type bar struct {
 	name      string
 	value     float64
 	low, high float64 // of several runs; equal for one
-	kind      string  // CSS class of its colour
+	kind      string  // CSS classes of its colour; empty for a heading
 }
 
 // bars draws horizontal bars from zero, so that lengths compare as values do.
-func bars(title string, list []bar, digits int) template.HTML {
-	top := 0.0
+func bars(title string, width int, list []bar, digits int) template.HTML {
+	top, height := 0.0, barGap
 	for _, b := range list {
 		top = max(top, b.high, b.value)
+		height += b.height()
 	}
 	if top == 0 {
 		return ""
 	}
-	height := len(list)*(barHeight+barGap) + barGap
-	scale := float64(chartWidth-barLeft-barRight) / top
+	scale := float64(width-barLeft-barRight) / top
 	var s strings.Builder
-	open(&s, title, height)
-	for i, b := range list {
-		y := barGap + i*(barHeight+barGap)
-		mid := y + barHeight/2
-		fmt.Fprintf(&s, `<text x="%d" y="%d" class="name" text-anchor="end">%s</text>`, barLeft-10, mid+5, html.EscapeString(b.name))
-		fmt.Fprintf(&s, `<rect x="%d" y="%d" width="%.1f" height="%d" rx="2" class="%s"/>`, barLeft, y, b.value*scale, barHeight, b.kind)
-		if b.high > b.low {
-			x1, x2 := barLeft+b.low*scale, barLeft+b.high*scale
-			fmt.Fprintf(&s, `<path d="M%.1f %dH%.1fM%.1f %dV%dM%.1f %dV%d" class="range"/>`, x1, mid, x2, x1, mid-4, mid+4, x2, mid-4, mid+4)
-		}
-		fmt.Fprintf(&s, `<text x="%.1f" y="%d" class="value">%s</text>`, barLeft+max(b.value, b.high)*scale+8, mid+5, round(b.value, digits))
+	open(&s, title, width, height)
+	y := barGap
+	for _, b := range list {
+		b.draw(&s, y, scale, digits)
+		y += b.height()
 	}
 	s.WriteString("</svg>")
 	return template.HTML(s.String())
 }
 
+func (b *bar) height() int {
+	if b.kind == "" {
+		return barHead
+	}
+	return barHeight + barGap
+}
+
+func (b *bar) draw(s *strings.Builder, y int, scale float64, digits int) {
+	if b.kind == "" {
+		fmt.Fprintf(s, `<text x="%d" y="%d" class="head">%s</text>`, barLeft, y+barHead-10, html.EscapeString(b.name))
+		return
+	}
+	mid := y + barHeight/2
+	fmt.Fprintf(s, `<text x="%d" y="%d" class="name" text-anchor="end">%s</text>`, barLeft-10, mid+5, html.EscapeString(b.name))
+	fmt.Fprintf(s, `<rect x="%d" y="%d" width="%.1f" height="%d" rx="2" class="%s"/>`, barLeft, y, b.value*scale, barHeight, b.kind)
+	if b.high > b.low {
+		x1, x2 := barLeft+b.low*scale, barLeft+b.high*scale
+		fmt.Fprintf(s, `<path d="M%.1f %dH%.1fM%.1f %dV%dM%.1f %dV%d" class="range"/>`, x1, mid, x2, x1, mid-4, mid+4, x2, mid-4, mid+4)
+	}
+	fmt.Fprintf(s, `<text x="%.1f" y="%d" class="value">%s</text>`, barLeft+max(b.value, b.high)*scale+8, mid+5, round(b.value, digits))
+}
+
 // line is one of a plot.
 type line struct {
-	name string
-	x, y []float64
-	kind string
-	dash bool
+	name  string
+	x, y  []float64
+	kind  string // CSS classes of its colour and dashes
+	marks bool   // its points are measured ones
 }
 
 // axis maps values to a chart, by logarithm.
@@ -99,8 +117,9 @@ func (a axis) at(v float64) float64 {
 	return (math.Log(v) - math.Log(a.low)) / (math.Log(a.high) - math.Log(a.low))
 }
 
-// plot draws lines over a logarithmic x axis, and y from zero. Each line is named at its end.
-func plot(title, xName, yName string, lines []line) template.HTML {
+// plot draws lines over a logarithmic x axis, and y from zero. Their names stand in a legend above, where there is room for any number and
+// length of them. ticks are of the x axis; nil for round ones.
+func plot(title, xName, yName string, lines []line, ticks []float64) template.HTML {
 	var xs []float64
 	top := 0.0
 	for _, l := range lines {
@@ -113,33 +132,44 @@ func plot(title, xName, yName string, lines []line) template.HTML {
 		return ""
 	}
 	x := logAxis(xs)
+	if ticks != nil {
+		x.ticks = ticks
+	}
 	step := niceStep(top)
 	top = math.Ceil(top/step) * step
-	width := float64(chartWidth - plotLeft - plotRight)
+	const width = float64(chartWidth - plotLeft - plotRight)
 	px := func(v float64) float64 { return plotLeft + x.at(v)*width }
 	py := func(v float64) float64 { return plotTop + (1-v/top)*plotHeight }
 	var s strings.Builder
-	open(&s, title, plotTop+plotHeight+plotBottom)
+	legend(&s, lines)
+	open(&s, title, chartWidth, plotTop+plotHeight+plotBottom)
 	for v := 0.0; v <= top*1.001; v += step {
 		fmt.Fprintf(&s, `<path d="M%d %.1fH%.1f" class="grid"/>`, plotLeft, py(v), plotLeft+width)
 		fmt.Fprintf(&s, `<text x="%d" y="%.1f" class="tick" text-anchor="end">%g</text>`, plotLeft-8, py(v)+4, v)
 	}
 	for _, t := range x.ticks {
 		fmt.Fprintf(&s, `<path d="M%.1f %dV%d" class="grid"/>`, px(t), plotTop, plotTop+plotHeight)
-		fmt.Fprintf(&s, `<text x="%.1f" y="%d" class="tick" text-anchor="middle">%g</text>`, px(t), plotTop+plotHeight+16, t)
+		fmt.Fprintf(&s, `<text x="%.1f" y="%d" class="tick" text-anchor="middle">%g</text>`, px(t), plotTop+plotHeight+17, t)
 	}
-	fmt.Fprintf(&s, `<text x="%.1f" y="%d" class="tick" text-anchor="middle">%s</text>`, plotLeft+width/2, plotTop+plotHeight+34, html.EscapeString(xName))
+	fmt.Fprintf(&s, `<text x="%.1f" y="%d" class="tick" text-anchor="middle">%s</text>`, plotLeft+width/2, plotTop+plotHeight+36, html.EscapeString(xName))
 	fmt.Fprintf(&s, `<text transform="translate(14 %d) rotate(-90)" class="tick" text-anchor="middle">%s</text>`, plotTop+plotHeight/2, html.EscapeString(yName))
-	var taken []float64
-	for _, l := range lines {
-		drawLine(&s, l, px, py, &taken, plotLeft+width)
+	for i := range lines {
+		lines[i].draw(&s, px, py)
 	}
 	s.WriteString("</svg>")
 	return template.HTML(s.String())
 }
 
-// drawLine writes the name beside the end, moved up where another one stands already.
-func drawLine(s *strings.Builder, l line, px, py func(float64) float64, taken *[]float64, right float64) {
+// legend names the lines of a plot.
+func legend(s *strings.Builder, lines []line) {
+	s.WriteString(`<ul class="legend">`)
+	for _, l := range lines {
+		fmt.Fprintf(s, `<li><i class="%s"></i>%s</li>`, l.kind, html.EscapeString(l.name))
+	}
+	s.WriteString("</ul>")
+}
+
+func (l *line) draw(s *strings.Builder, px, py func(float64) float64) {
 	if len(l.x) == 0 {
 		return
 	}
@@ -147,22 +177,13 @@ func drawLine(s *strings.Builder, l line, px, py func(float64) float64, taken *[
 	for i := range l.x {
 		fmt.Fprintf(s, "%c%.1f %.1f", "ML"[min(i, 1)], px(l.x[i]), py(l.y[i]))
 	}
-	dash := ""
-	if l.dash {
-		dash = " dashed"
-	}
-	fmt.Fprintf(s, `" class="line %s%s"/>`, l.kind, dash)
-	y := py(l.y[len(l.y)-1]) + 4
-	for again := true; again; {
-		again = false
-		for _, t := range *taken {
-			if math.Abs(t-y) < 14 {
-				y, again = t+14.5, true
-			}
+	fmt.Fprintf(s, `" class="line %s"/>`, l.kind)
+	for i := range l.x {
+		if l.marks {
+			fmt.Fprintf(s, `<circle cx="%.1f" cy="%.1f" r="4" class="%s"><title>%s: %.3g at %g</title></circle>`,
+				px(l.x[i]), py(l.y[i]), l.kind, html.EscapeString(l.name), l.y[i], l.x[i])
 		}
 	}
-	*taken = append(*taken, y)
-	fmt.Fprintf(s, `<text x="%.1f" y="%.1f" class="name %s">%s</text>`, right+8, y, l.kind, html.EscapeString(l.name))
 }
 
 // niceStep divides an axis into four to eight parts of 1, 2 or 5 times a power of ten.
@@ -176,6 +197,6 @@ func niceStep(top float64) float64 {
 	return p
 }
 
-func open(s *strings.Builder, title string, height int) {
-	fmt.Fprintf(s, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, chartWidth, height, html.EscapeString(title))
+func open(s *strings.Builder, title string, width, height int) {
+	fmt.Fprintf(s, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, width, height, html.EscapeString(title))
 }

@@ -61,8 +61,11 @@ type Figures struct {
 	ForeignCores            float64 `json:"foreign_cores"`    // what other processes used in the steady windows
 	StolenCores             float64 `json:"stolen_cores"`     // what the hypervisor gave to others
 	BatchMean               float64 `json:"batch_mean"`       // packets a system call
+	FloorThreads            float64 `json:"floor_threads"`    // of the floor that follows
 	FloorUsPerPacket        float64 `json:"floor_us_per_packet"`
 	RatioToFloor            float64 `json:"ratio_to_floor"`
+	FloorOneUsPerPacket     float64 `json:"floor_one_us_per_packet"` // of a floor of one thread
+	RatioToFloorOne         float64 `json:"ratio_to_floor_one"`
 
 	LatencyMsP50  float64 `json:"latency_ms_p50"`
 	LatencyMsP99  float64 `json:"latency_ms_p99"`

@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/xml"
 	"fmt"
+	"html/template"
 	"io"
 	"math"
 	"strings"
@@ -54,7 +55,8 @@ func sample() *Document {
 	for i, server := range []string{"stentor", "pion"} {
 		for _, n := range []int{50, 500} {
 			f := Figures{
-				CPUUsPerPacket: 5 + 10*float64(i) + 50/float64(n), FloorUsPerPacket: 4.5, LatencyMsP50: 1, CPUUsPerListenerSecond: 700,
+				CPUUsPerPacket: 5 + 10*float64(i) + 50/float64(n), FloorUsPerPacket: 4.5, FloorThreads: 2, FloorOneUsPerPacket: 4, LatencyMsP50: 1,
+				RSSKBPerListener: 30, JoinCPUMs: 2, IdleUsPerListenerSecond: 20, CPUUsPerListenerSecond: 700,
 				LatencyMsP99: 4, LatencyCurve: Curve([]float64{0.5, 1, 2, 4 + float64(i)}),
 			}
 			f.RatioToFloor = f.CPUUsPerPacket / f.FloorUsPerPacket
@@ -105,15 +107,16 @@ func TestThePageNeedsNothingButItself(t *testing.T) {
 			t.Errorf("the page has %s", forbidden)
 		}
 	}
-	for _, wanted := range []string{"EPYC &lt;64&gt;", "floor 500×3", "pion 500×3", "prefers-color-scheme: dark", "6.50 (6.00…7.00)"} {
+	for _, wanted := range []string{"EPYC &lt;64&gt;", "floor (2)", "floor (1)", ">pion<", "500 listeners × 3 talking", "4.50 (2) / 4.00 (1)", "prefers-color-scheme: dark", "6.50 (6.00…7.00)"} {
 		if !strings.Contains(text, wanted) {
 			t.Errorf("the page has no %s", wanted)
 		}
 	}
-	if n := strings.Count(text, "<svg"); n != 4 {
+	const charts = 8 // two of bars, one of latency, two of size, three of what else the sample has
+	if n := strings.Count(text, "<svg"); n != charts {
 		t.Errorf("%d charts", n)
 	}
-	for _, chart := range strings.SplitAfter(text, "</svg>")[:4] {
+	for _, chart := range strings.SplitAfter(text, "</svg>")[:charts] {
 		d := xml.NewDecoder(strings.NewReader(chart[strings.Index(chart, "<svg"):]))
 		for {
 			if _, err := d.Token(); err == io.EOF {
@@ -126,14 +129,14 @@ func TestThePageNeedsNothingButItself(t *testing.T) {
 }
 
 func TestABarIsAsLongAsItsValue(t *testing.T) {
-	chart := string(bars("x", []bar{{name: "a", value: 10, kind: "s0"}, {name: "b", value: 5, kind: "s1"}}, 0))
+	chart := string(bars("x", chartWidth, []bar{{name: "load"}, {name: "a", value: 10, kind: "s0"}, {name: "b", value: 5, kind: "s1"}}, 0))
 	full := float64(chartWidth - barLeft - barRight)
 	for _, want := range []string{fmt.Sprintf(`width="%.1f"`, full), fmt.Sprintf(`width="%.1f"`, full/2)} {
 		if !strings.Contains(chart, want) {
 			t.Errorf("no bar has %s: %s", want, chart)
 		}
 	}
-	if bars("x", []bar{{name: "nothing"}}, 0) != "" {
+	if bars("x", chartWidth, []bar{{name: "nothing"}}, 0) != "" {
 		t.Error("a chart of nothing")
 	}
 }
@@ -146,5 +149,56 @@ func TestTicksAreRound(t *testing.T) {
 	}
 	if a := logAxis([]float64{0.5, 20}); len(a.ticks) != 6 || a.ticks[0] != 0.5 && a.ticks[0] != 1 {
 		t.Errorf("%v", a.ticks)
+	}
+}
+
+func TestEachNumberOfTalkersHasItsChart(t *testing.T) {
+	d := sample()
+	for _, c := range sample().Cases {
+		c.Talking = 1
+		d.Cases = append(d.Cases, c)
+	}
+	charts := byTalking(d, func(talking int) template.HTML {
+		return plot("x", "x", "y", sizeLines(d, talking, func(f *Figures) float64 { return f.CPUUsPerPacket }, true), sizesOf(d))
+	})
+	if len(charts) != 2 || charts[0].Title != "3 talking" || charts[1].Title != "1 talking" {
+		t.Fatalf("%d charts", len(charts))
+	}
+	for _, c := range charts {
+		// Two servers and the floor, at two sizes each.
+		if n := strings.Count(string(c.Chart), "<circle"); n != 6 {
+			t.Errorf("%s has %d points", c.Title, n)
+		}
+	}
+}
+
+func TestARenditionIsToldFromTheOtherOfItsServer(t *testing.T) {
+	d := sample()
+	packed := d.Cases[1]
+	packed.Rendition = "packed60"
+	d.Cases = append(d.Cases, packed)
+	looks := map[string]string{}
+	for _, l := range latencyLines(d, 3) {
+		if other, taken := looks[l.kind]; taken {
+			t.Errorf("%s looks as %s", l.name, other)
+		}
+		looks[l.kind] = l.name
+	}
+	if len(looks) != 3 || looks["s0 r1"] != "stentor packed60" {
+		t.Errorf("%v", looks)
+	}
+}
+
+func TestBothFloorsAreToldWithTheirThreads(t *testing.T) {
+	f := Figures{FloorThreads: 2, FloorOneUsPerPacket: 4}
+	if got := floors(&f, "5 (2)", "4 (1)"); got != "5 (2) / 4 (1)" {
+		t.Error(got)
+	}
+	f.FloorThreads = 1
+	if got := floors(&f, "4 (1)", "4 (1)"); got != "4 (1)" {
+		t.Error(got)
+	}
+	if got := floors(&Figures{}, "0", "0"); got != "–" {
+		t.Error(got)
 	}
 }

@@ -19,8 +19,14 @@ var columns = []struct {
 	{"RENDITION", func(c *Case) string { return c.Rendition }},
 	{"LOSS %", func(c *Case) string { return round(c.Median.LossPercent, 3) }},
 	{"µs/PACKET", func(c *Case) string { return spread(c, func(f *Figures) float64 { return f.CPUUsPerPacket }, 2) }},
-	{"FLOOR", func(c *Case) string { return round(c.Median.FloorUsPerPacket, 2) }},
-	{"×FLOOR", func(c *Case) string { return round(c.Median.RatioToFloor, 2) }},
+	{"FLOOR (THREADS)", func(c *Case) string {
+		m := &c.Median
+		return floors(m, round(m.FloorUsPerPacket, 2)+" ("+round(m.FloorThreads, 0)+")", round(m.FloorOneUsPerPacket, 2)+" (1)")
+	}},
+	{"×FLOOR", func(c *Case) string {
+		m := &c.Median
+		return floors(m, round(m.RatioToFloor, 2), round(m.RatioToFloorOne, 2))
+	}},
 	{"µs/LISTENER·s", func(c *Case) string { return round(c.Median.CPUUsPerListenerSecond, 0) }},
 	{"PACKETS/s/CORE", func(c *Case) string { return round(c.Median.PacketsPerSecondPerCore, 0) }},
 	{"LATENCY ms p50/p99/p999", func(c *Case) string {
@@ -88,6 +94,17 @@ func (c *Case) Doubts() []string {
 		out = append(out, fmt.Sprintf("/proc/PID/stat says %.0f … %.0f %% of schedstat's CPU", c.Low.CPUStatPercent, h.CPUStatPercent))
 	}
 	return out
+}
+
+// floors shows what is told of the floor, and of that of one thread where it is another.
+func floors(f *Figures, main, one string) string {
+	switch {
+	case f.FloorThreads == 0:
+		return "–"
+	case f.FloorThreads == 1 || f.FloorOneUsPerPacket == 0:
+		return main
+	}
+	return main + " / " + one
 }
 
 // spread is the median, with the range of several runs.

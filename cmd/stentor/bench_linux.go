@@ -20,8 +20,7 @@ import (
 
 // fanoutFlags are the flags of bench fanout.
 type fanoutFlags struct {
-	listeners int
-	sweep     []int
+	listeners []int
 	speakers  int
 	talking   []int
 	rendition []string
@@ -29,6 +28,8 @@ type fanoutFlags struct {
 	duration  time.Duration
 	runs      int
 	stentord  string
+	janus     string
+	mediasoup string
 	threads   int
 	json      string
 	report    string
@@ -53,16 +54,17 @@ func (t *tool) fanoutCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.IntVar(&f.listeners, "listeners", 500, "how many listen")
-	flags.IntSliceVar(&f.sweep, "sweep", nil, "several numbers of listeners, one after the other, instead of --listeners")
+	flags.IntSliceVar(&f.listeners, "listeners", []int{500}, "how many listen; several numbers, as 50,200,500,1000,2000, are measured one after the other")
 	flags.IntVar(&f.speakers, "speakers", 3, "how many may speak")
 	flags.IntSliceVar(&f.talking, "talking", []int{3}, "how many of them talk, all the time; several numbers are measured one after the other")
 	flags.StringSliceVar(&f.rendition, "rendition", []string{"live"}, "rendition of the room: live, packed60, packed120 or auto; or several")
 	flags.DurationVar(&f.duration, "duration", 20*time.Second, "steady time that is measured in each run")
 	flags.IntVar(&f.runs, "runs", 1, "runs of each server; the table shows medians")
-	flags.StringSliceVar(&f.against, "against", nil, "other servers to measure in the same way: pion")
+	flags.StringSliceVar(&f.against, "against", nil, "other servers to measure in the same way: "+strings.Join(fanout.Servers, ", "))
 	flags.StringVar(&f.stentord, "stentord", "", "path of the daemon; built from source if not given")
-	flags.IntVar(&f.threads, "floor-threads", 0, "threads of the floor, which share the listeners; 0 is one a CPU, as stentord has shards")
+	flags.StringVar(&f.janus, "janus", "", "path of Janus for --against janus; the one in PATH if not given")
+	flags.StringVar(&f.mediasoup, "mediasoup", "", "directory in which \"npm install mediasoup@3\" has succeeded, for --against mediasoup")
+	flags.IntVar(&f.threads, "floor-threads", 0, "threads of the floor, which share the listeners; 0 is one a CPU, as stentord has shards. One thread is measured besides")
 	flags.StringVar(&f.json, "json", "", "file to write all runs to, as one JSON object")
 	flags.StringVar(&f.report, "report", "", "file to draw the comparison in, as an HTML page")
 	return cmd
@@ -90,12 +92,10 @@ func (f *fanoutFlags) config() (fanout.Config, error) {
 	}
 	c := fanout.Config{
 		Against: f.against, Duration: f.duration, Runs: f.runs, Stentord: f.stentord,
+		Janus: f.janus, Mediasoup: f.mediasoup,
 		FloorCommand: []string{self, "bench", "floor"}, FloorThreads: f.threads,
 	}
-	if len(f.sweep) == 0 {
-		f.sweep = []int{f.listeners}
-	}
-	for _, listeners := range f.sweep {
+	for _, listeners := range f.listeners {
 		for _, talking := range f.talking {
 			for _, rendition := range f.rendition {
 				c.Loads = append(c.Loads, fanout.Load{Listeners: listeners, Speakers: f.speakers, Talking: talking, Rendition: rendition})
