@@ -32,8 +32,8 @@ func (e *truth) piece(p Piece) {
 }
 
 // settled is how long it takes until some packet has met an empty network: what is not known of a stream's first seconds
-// is how much of their delay is jitter.
-const settled = 10 * SampleRate
+// is how much of their delay is jitter. It is a little more than settledBlocks.
+const settled = 15 * SampleRate
 
 // hours lets one person take part in a room: speech and pauses, mute, one rejoin.
 func hours(t *testing.T, seed uint64, ppm float64, length float64) (*truth, Stats) {

@@ -162,6 +162,51 @@ func TestPauseKeepsTheMapping(t *testing.T) {
 	}
 }
 
+// A congested network after a pause looks like a clock that was slow all the while.
+func TestCongestionAfterAPauseIsNoDrift(t *testing.T) {
+	s := newStage(t)
+	s.talk(20_000)
+	s.pause(300 * SampleRate)
+	s.track.Advance(int64(s.at), s.r.emit)
+	back := s.at
+	s.delay += 40 * ms
+	s.talk(6000)
+	s.delay -= 40 * ms
+	s.talk(10_000)
+	s.close()
+	s.all(back, s.at)
+}
+
+// A network that gets better while a stream is young looks like a fast clock, which a pause would make much of.
+func TestCongestionOfAYoungStreamIsNoDrift(t *testing.T) {
+	s := newStage(t)
+	s.delay += 32 * ms
+	for range 8 {
+		s.delay -= 4 * ms
+		s.talk(2000)
+	}
+	s.pause(60 * SampleRate)
+	s.track.Advance(int64(s.at), s.r.emit)
+	back := s.at
+	s.talk(1000)
+	s.close()
+	if off, ok := s.off(back); !ok || math.Abs(off) > 5 {
+		t.Errorf("in the track %v, %.1f ms off", ok, off)
+	}
+}
+
+// A clock that is wrong beyond all hardware is no drift, and still its audio is kept.
+func TestWrongRateIsNoDrift(t *testing.T) {
+	for _, ppm := range []float64{-3000, 3000} {
+		s := newStage(t)
+		s.rate = 1 + ppm/1e6
+		s.talk(120_000)
+		if got := s.close(); math.Abs(got.DriftPPM) > 601 || got.Packets < 5500 {
+			t.Errorf("%+.0f ppm: %+v", ppm, got)
+		}
+	}
+}
+
 // Timestamps may jump by any amount. The audio goes on at its arrival.
 func TestTimestampJumpsAreFollowed(t *testing.T) {
 	for _, jump := range []int64{1 << 62, -1 << 62, math.MinInt64, 1 << 33, 3600 * SampleRate, -3600 * SampleRate, SampleRate, -SampleRate, 150 * ms} {
