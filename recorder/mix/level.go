@@ -4,8 +4,8 @@ import "math"
 
 // Speech is brought near one loudness, person by person: first by what they said in all, then by their last seconds.
 const (
-	// loudness is what is aimed at, the mean square of speech in dBFS, its pauses left out.
-	loudness = -17.0
+	// loudness is what is aimed at, the mean square of speech in dBFS, its pauses left out; that is -17.7 LUFS.
+	loudness = -16.0
 	// gainMax bounds a gain both ways, in dB: two people 24 dB apart end at the same loudness. More would lift the
 	// room that a microphone stands in.
 	gainMax = 12.0
