@@ -43,6 +43,7 @@ type simPacket struct {
 }
 
 type outcome struct {
+	seed       uint64
 	heard      [3]float64 // of the frames of each slot
 	hole       int        // ms, longest between arrivals of the dominant speaker's new frames, after 5 s
 	standing   float64    // ms, most that the least delay of a second above the base was, after 5 s
@@ -407,6 +408,7 @@ func (s *sim) bulk(ms int) {
 
 func (s *sim) finish() outcome {
 	o := &s.out
+	o.seed = s.seed
 	for slot := range 3 {
 		n, ok := 0, 0
 		for f := range s.frames[slot] - 100 {
