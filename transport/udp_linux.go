@@ -3,10 +3,11 @@ package transport
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"sync/atomic"
+	"os"
 	"syscall"
 	"time"
 	"unsafe"
@@ -33,12 +34,12 @@ type mmsghdr struct {
 
 // udpConn is the UDP socket of a daemon.
 type udpConn struct {
-	pc    *net.UDPConn // Immutable.
+	sock  *os.File // Immutable. Blocking, so that Go's poller does not have it: nothing that we call waits.
 	raw   syscall.RawConn
 	local netip.AddrPort
-	v6    bool // the socket's family is AF_INET6
-
-	interrupted atomic.Bool
+	v6    bool    // the socket's family is AF_INET6
+	fd    uintptr // of sock, for the caller of ReadBatch: Close waits for it
+	wait  *waiter
 
 	// Owned by the caller of ReadBatch.
 	in     *recvSlabs
@@ -64,20 +65,54 @@ func ListenUDP(addr string) (Conn, error) {
 		return nil, err
 	}
 	pc := p.(*net.UDPConn)
-	raw, err := pc.SyscallConn()
-	if err != nil {
-		pc.Close()
+	defer pc.Close() // what is kept is a duplicate
+	local := pc.LocalAddr().(*net.UDPAddr).AddrPort()
+	c := &udpConn{in: new(recvSlabs), local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port())}
+	if err := c.adopt(pc); err != nil {
 		return nil, err
 	}
-	c := &udpConn{pc: pc, raw: raw, in: new(recvSlabs)}
-	local := pc.LocalAddr().(*net.UDPAddr).AddrPort()
-	c.local = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
 	if err := c.setOptions(); err != nil {
-		pc.Close()
+		c.sock.Close()
 		return nil, fmt.Errorf("set socket options: %w", err)
+	}
+	if c.wait, err = newWaiter(int(c.fd)); err != nil {
+		c.sock.Close()
+		return nil, err
 	}
 	c.prepareReceive()
 	return c, nil
+}
+
+// adopt takes a socket out of the runtime's poller.
+func (c *udpConn) adopt(pc *net.UDPConn) error {
+	raw, err := pc.SyscallConn()
+	if err != nil {
+		return err
+	}
+	fd, err := duplicate(raw)
+	if err != nil {
+		return err
+	}
+	if err := unix.SetNonblock(fd, false); err != nil {
+		unix.Close(fd)
+		return fmt.Errorf("make the media socket blocking: %w", err)
+	}
+	c.fd, c.sock = uintptr(fd), os.NewFile(uintptr(fd), "media socket")
+	c.raw, err = c.sock.SyscallConn()
+	return err
+}
+
+// duplicate is another descriptor of a socket.
+func duplicate(raw syscall.RawConn) (fd int, err error) {
+	var dupErr error
+	err = raw.Control(func(old uintptr) { fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
+	if err == nil {
+		err = dupErr
+	}
+	if err != nil {
+		return -1, fmt.Errorf("duplicate the media socket: %w", err)
+	}
+	return fd, nil
 }
 
 // setOptions asks for large buffers (beyond rmem_max where the process may) and learns the socket's family.
@@ -108,13 +143,13 @@ func (c *udpConn) prepareReceive() {
 		in.msgs[i].hdr.Iov = &in.iovs[i]
 		in.msgs[i].hdr.SetIovlen(1)
 	}
-	c.recv = func(fd uintptr) bool {
+	c.recv = func(uintptr) bool {
 		for i := range in.msgs {
 			in.msgs[i].hdr.Namelen = unix.SizeofSockaddrInet6
 		}
-		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&in.msgs[0])), BatchSize, unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, c.fd, uintptr(unsafe.Pointer(&in.msgs[0])), BatchSize, unix.MSG_DONTWAIT, 0, 0)
 		if errno == unix.EAGAIN {
-			return false
+			return c.wait.over()
 		}
 		c.got, c.gotErr = int(n), errno
 		return true
@@ -122,21 +157,9 @@ func (c *udpConn) prepareReceive() {
 }
 
 func (c *udpConn) ReadBatch(deadline time.Time) ([]Datagram, error) {
-	// The deadline comes first and the flag second, so that an Interrupt in between either is seen in the flag
-	// or moves the deadline that we have just set.
-	if err := c.pc.SetReadDeadline(deadline); err != nil {
-		return nil, net.ErrClosed
-	}
-	if c.interrupted.Swap(false) {
-		return nil, nil
-	}
 	c.got, c.gotErr = 0, 0
-	if err := c.raw.Read(c.recv); err != nil {
-		if ne, ok := err.(net.Error); ok && ne.Timeout() {
-			c.interrupted.Store(false) // an Interrupt has had its effect: it is not the next call's, too
-			return nil, nil
-		}
-		return nil, net.ErrClosed
+	if err := c.wait.wait(deadline, c.recv); err != nil {
+		return nil, err
 	}
 	if c.gotErr != 0 { // an ICMP error of an earlier send, or EINTR: the next call reads on
 		return nil, nil
@@ -157,18 +180,14 @@ func (c *udpConn) ReadBatch(deadline time.Time) ([]Datagram, error) {
 	return out, nil
 }
 
-func (c *udpConn) Interrupt() {
-	c.interrupted.Store(true)
-	_ = c.pc.SetReadDeadline(time.Unix(1, 0)) // in the past; fails only when closed
-}
+func (c *udpConn) Interrupt() { c.wait.interrupt() }
 
 func (c *udpConn) WriteTo(b []byte, to netip.AddrPort) error {
 	d := c.Dest(to)
 	var errno syscall.Errno
-	err := c.raw.Write(func(fd uintptr) bool {
+	err := c.raw.Control(func(fd uintptr) {
 		_, _, errno = unix.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)),
 			unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&d.name)), uintptr(d.size))
-		return true // also when the buffer is full: net's own WriteTo would wait
 	})
 	if err != nil {
 		return net.ErrClosed
@@ -180,7 +199,9 @@ func (c *udpConn) WriteTo(b []byte, to netip.AddrPort) error {
 }
 
 func (c *udpConn) LocalAddr() netip.AddrPort { return c.local }
-func (c *udpConn) Close() error              { return c.pc.Close() }
+
+// Close waits for a ReadBatch under way before the socket's number may become another's.
+func (c *udpConn) Close() error { return errors.Join(c.wait.close(), c.sock.Close()) }
 
 // Dest fills a sockaddr of the socket's family; IPv4 on an IPv6 socket goes in its mapped form (RFC 3493 §3.7). IPv6
 // on an IPv4 socket stays empty, which the kernel refuses.

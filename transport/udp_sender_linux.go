@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"fmt"
 	"syscall"
 	"unsafe"
 
@@ -52,15 +51,11 @@ type segmentControl struct {
 }
 
 func (c *udpConn) NewSender() (Sender, error) {
-	s := &udpSender{fd: -1}
-	var dupErr error
-	err := c.raw.Control(func(fd uintptr) { s.fd, dupErr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
-	if err == nil {
-		err = dupErr
-	}
+	fd, err := duplicate(c.raw)
 	if err != nil {
-		return nil, fmt.Errorf("duplicate the media socket: %w", err)
+		return nil, err
 	}
+	s := &udpSender{fd: fd}
 	// Setting it to 0 changes nothing, and tells whether it exists (Linux 4.18).
 	s.gso = unix.SetsockoptInt(s.fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT, 0) == nil
 	for i := range s.msgs {
