@@ -38,6 +38,7 @@ type Reader struct {
 	due       time.Time // when tick is wanted; zero: not at all
 	published int       // since the last wake
 	touched   []bool    // shards that have something to do, by number
+	turns     turns     // how many of them it may serve itself
 	packing   []*Room   // that somebody follows packed, or is about to
 	scratch   []*pack   // of flushAll
 	heard     Heard     // of tap
@@ -112,19 +113,14 @@ func (rd *Reader) runCommands(now time.Time) {
 	}
 }
 
-// wake nudges the shards whose rooms have got packets.
+// wake has the shards served whose rooms have got packets.
 func (rd *Reader) wake() {
 	if rd.published == 0 {
 		return
 	}
 	rd.plane.published.Add(uint64(rd.published))
 	rd.published = 0
-	for i, t := range rd.touched {
-		if t {
-			rd.touched[i] = false
-			rd.plane.shards[i].nudge()
-		}
-	}
+	rd.serve()
 }
 
 // RTP takes one media packet (transport.Receiver).

@@ -163,12 +163,12 @@ func (rd *Reader) publish(src *source, slot int, f *frame, anchor bool, lost int
 	rd.pack(r, pk, ts, f.samples, lost > 0, now)
 }
 
-// emit appends to the program and marks the shards that have legs to serve from it.
+// emit appends to the program and marks the shards that have legs to send it to.
 func (rd *Reader) emit(r *Room, pk *Packet) {
 	r.program.publish(pk)
 	rd.published++
 	for i := range r.follows {
-		if f := &r.follows[i]; f.legs.Load() > 0 {
+		if f := &r.follows[i]; f.wants(pk) {
 			f.shard.mark(f)
 			rd.touched[i] = true
 		}

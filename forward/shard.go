@@ -11,9 +11,11 @@ import (
 
 const (
 	// visitTick is how often a shard looks at a tenth of its legs, so that each is visited once a second and no tick
-	// brings a burst.
+	// brings a burst. It does so with what it sends, and need not wake for it.
 	visitTick  = 100 * time.Millisecond
 	visitParts = 10
+	// visitAll is how often it wakes to visit those that are overdue, because nothing was to be sent.
+	visitAll = visitParts * visitTick
 	// srEvery is the interval of sender reports: the usual 5 s of RFC 3550 §6.2.
 	srEvery = 5 * time.Second
 )
@@ -23,12 +25,26 @@ type follow struct {
 	room  *Room // Immutable.
 	shard *shard
 
-	legs   atomic.Int32 // size, for the Reader
-	queued atomic.Bool  // stands in shard.dirty
+	legs   [renditions]atomic.Int32 // how many follow each, for the Reader
+	queued atomic.Bool              // stands in shard.dirty
 
-	cursor  uint64 // Owned by the shard.
+	cursor  uint64 // Owned by who has the shard's turn.
 	lists   [renditions][]*leg
 	waiting []*leg // that want another rendition, each once
+}
+
+// wants tells whether somebody follows a packet's rendition, or waits for the boundary that it is. For the Reader. Of what
+// nobody wants the shard need not know: its cursor passes over it with the next packet that somebody wants.
+func (f *follow) wants(pk *Packet) bool {
+	if pk.bounds == 0 {
+		return f.legs[pk.rendition].Load() > 0
+	}
+	for i := range f.legs {
+		if f.legs[i].Load() > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // size is how many legs there are.
@@ -39,7 +55,8 @@ func (f *follow) size() (n int) {
 	return n
 }
 
-// shard is one goroutine that owns a disjoint set of legs.
+// shard owns a disjoint set of legs, and has one goroutine. That, or the Reader for a small burst, works on them in the
+// shard's turn.
 type shard struct {
 	id    int // Immutable.
 	plane *Plane
@@ -58,12 +75,15 @@ type shard struct {
 	quit chan struct{}
 	done chan struct{}
 
-	// Owned by the shard.
-	legs  []*leg
-	visit int // next leg to visit
-	spare []*follow
-	rtcp  [transport.DatagramSize]byte
-	burst burst
+	turn sync.Mutex // of who works on what follows
+
+	// Owned by who has the turn.
+	legs    []*leg
+	visit   int       // next leg to visit
+	visited time.Time // when legs were visited last
+	spare   []*follow
+	rtcp    [transport.DatagramSize]byte
+	burst   burst
 
 	drops Drops
 }
@@ -71,17 +91,16 @@ type shard struct {
 // run serves until quit, and what is queued by then.
 func (s *shard) run() {
 	defer close(s.done)
-	tick := time.NewTimer(visitTick)
+	tick := time.NewTimer(visitAll)
 	defer tick.Stop()
+	ticking := true
 	for {
+		some := false
 		select {
 		case <-s.wake:
+			some = s.serve()
 		case now := <-tick.C:
-			s.visitLegs(now)
-			s.busy.Add(int64(time.Since(now)))
-			if len(s.legs) > 0 {
-				tick.Reset(visitTick)
-			}
+			some, ticking = s.tick(now), false
 		case <-s.quit:
 			s.mu.Lock()
 			s.stopped = true
@@ -89,21 +108,49 @@ func (s *shard) run() {
 			s.serve()
 			return
 		}
-		idle := len(s.legs) == 0
-		s.serve()
-		if idle && len(s.legs) > 0 {
-			tick.Reset(visitTick)
+		if some && !ticking {
+			tick.Reset(visitAll)
+			ticking = true
 		}
 	}
 }
 
-// serve runs commands, forwards what is new, and flushes.
-func (s *shard) serve() {
-	since := time.Now()
-	defer func() { s.busy.Add(int64(time.Since(since))) }()
+// tick takes the turn and visits who is overdue. It tells whether there are legs.
+func (s *shard) tick(now time.Time) bool {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.visitLegs(now)
+	s.out.Flush()
+	s.busy.Add(int64(time.Since(now)))
+	return len(s.legs) > 0
+}
+
+// serve takes the turn, forwards what is new, and runs commands. It tells whether there are legs.
+func (s *shard) serve() bool {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	s.serveNew()
 	s.mu.Lock()
-	commands, dirty := s.commands, s.dirty
-	s.commands, s.dirty = nil, s.spare[:0]
+	commands := s.commands
+	s.commands = nil
+	s.mu.Unlock()
+	if len(commands) > 0 {
+		now := time.Now()
+		for _, f := range commands {
+			f(now)
+		}
+		s.out.Flush()
+		s.busy.Add(int64(time.Since(now)))
+	}
+	return len(s.legs) > 0
+}
+
+// serveNew forwards what is new, and flushes. In the shard's turn.
+func (s *shard) serveNew() {
+	since := time.Now()
+	s.mu.Lock()
+	dirty := s.dirty
+	s.dirty = s.spare[:0]
 	s.mu.Unlock()
 	for _, f := range dirty {
 		f.queued.Store(false) // before the head is read: what is published from now on queues again
@@ -111,13 +158,9 @@ func (s *shard) serve() {
 	}
 	clear(dirty) // a closed room must not hang on here
 	s.spare = dirty
-	if len(commands) > 0 {
-		now := time.Now()
-		for _, f := range commands {
-			f(now)
-		}
-	}
+	s.visitLegs(since)
 	s.out.Flush()
+	s.busy.Add(int64(time.Since(since)))
 }
 
 // forward sends a room's new packets to its legs.
@@ -140,6 +183,7 @@ func (s *shard) forward(f *follow) {
 		}
 		if bound != 0 {
 			s.change(f, bound)
+			head = f.room.program.head.Load() // what nobody wanted before may have come without a mark
 		}
 	}
 }
@@ -219,6 +263,8 @@ func (s *shard) change(f *follow, b bounds) {
 		f.lists[l.want] = append(f.lists[l.want], l)
 		s.followers[l.rendition].Add(-1)
 		s.followers[l.want].Add(1)
+		f.legs[l.rendition].Add(-1)
+		f.legs[l.want].Add(1)
 		s.counted(f.room, l.rendition, -1, -1)
 		l.rendition = l.want
 		for i := range l.lines {
@@ -285,10 +331,12 @@ func (s *shard) attach(l *leg, now time.Time) {
 	f := &l.peer.room.follows[s.id]
 	if f.size() == 0 {
 		f.cursor = f.room.program.head.Load()
+	} else {
+		s.forward(f) // what came before is not for the new leg
 	}
 	f.lists[l.rendition] = append(f.lists[l.rendition], l)
 	s.followers[l.rendition].Add(1)
-	f.legs.Store(int32(f.size()))
+	f.legs[l.rendition].Add(1)
 	l.report = now.Add(srEvery)
 	s.legs = append(s.legs, l)
 	l.peer.attached.Store(l)
@@ -303,7 +351,7 @@ func (s *shard) detach(l *leg, now time.Time) {
 	f := &l.peer.room.follows[s.id]
 	f.lists[l.rendition] = remove(f.lists[l.rendition], l)
 	s.followers[l.rendition].Add(-1)
-	f.legs.Store(int32(f.size()))
+	f.legs[l.rendition].Add(-1)
 	s.counted(l.peer.room, l.rendition, -1, 0)
 	if l.want != l.rendition {
 		f.waiting = remove(f.waiting, l)
@@ -323,24 +371,32 @@ func remove(list []*leg, l *leg) []*leg {
 	return list[:last]
 }
 
-// visitLegs brings a tenth of the legs up to date.
+// visitLegs brings legs up to date, a tenth for each visitTick that has passed. In the shard's turn; the caller flushes.
 func (s *shard) visitLegs(now time.Time) {
-	for range (len(s.legs) + visitParts - 1) / visitParts {
+	passed := now.Sub(s.visited)
+	if passed < visitTick {
+		return
+	}
+	s.visited = now.Add(-(passed % visitTick))
+	parts := int(min(visitParts, passed/visitTick))
+	for range (len(s.legs)*parts + visitParts - 1) / visitParts {
 		if s.visit >= len(s.legs) {
 			s.visit = 0
 		}
-		l := s.legs[s.visit]
+		s.visitLeg(s.legs[s.visit], now)
 		s.visit++
-		d := &l.peer.Down
-		d.Packets.Store(l.packets)
-		d.Bytes.Store(l.bytes)
-		d.Lost.Store(l.lost)
-		if !now.Before(l.report) && l.packets != l.reported {
-			l.report, l.reported = now.Add(srEvery), l.packets
-			s.sendRTCP(l, l.senderReports(s.rtcp[:], now, false))
-		}
 	}
-	s.out.Flush()
+}
+
+func (s *shard) visitLeg(l *leg, now time.Time) {
+	d := &l.peer.Down
+	d.Packets.Store(l.packets)
+	d.Bytes.Store(l.bytes)
+	d.Lost.Store(l.lost)
+	if !now.Before(l.report) && l.packets != l.reported {
+		l.report, l.reported = now.Add(srEvery), l.packets
+		s.sendRTCP(l, l.senderReports(s.rtcp[:], now, false))
+	}
 }
 
 // sendRTCP seals and commits a compound packet, if there is one.
