@@ -55,7 +55,7 @@ func (l *Ladder) badBlind(t int64) {
 		l.downBlind(t)
 	case want > l.red && l.fits(want, t):
 		ratio := l.cost(l.sending(), want) / max(l.cost(l.sending(), l.red), 1)
-		l.trial = trial{kind: tryRED, at: t, from: l.rung, red: l.red, loss: r.loss, ratio: ratio}
+		l.trial = trial{kind: tryRED, at: t, from: l.rung, loss: r.loss, ratio: ratio}
 		l.moves[MoveRED]++
 		l.why = WhyRandomLoss
 		l.change(l.rung, want, t)

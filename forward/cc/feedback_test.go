@@ -78,7 +78,9 @@ func feedbackOf(r *rand.Rand) []byte {
 		Header:             rtcp.Header{Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback},
 		BaseSequenceNumber: uint16(r.Uint32()), ReferenceTime: r.Uint32() & 0xffffff,
 	}
+	size := feedbackHeader
 	delta := func(s uint16) {
+		size += int(s)
 		switch s {
 		case 1:
 			f.RecvDeltas = append(f.RecvDeltas, &rtcp.RecvDelta{Type: 1, Delta: 250 * int64(r.IntN(256))})
@@ -87,6 +89,7 @@ func feedbackOf(r *rand.Rand) []byte {
 		}
 	}
 	for range 1 + r.IntN(6) {
+		size += 2
 		if r.IntN(2) == 0 {
 			c := &rtcp.RunLengthChunk{PacketStatusSymbol: uint16(r.IntN(3)), RunLength: uint16(1 + r.IntN(20))}
 			for range c.RunLength {
@@ -110,7 +113,7 @@ func feedbackOf(r *rand.Rand) []byte {
 		f.PacketChunks = append(f.PacketChunks, c)
 	}
 	f.Header.Length = uint16(f.MarshalSize()/4 - 1)
-	f.Header.Padding = f.MarshalSize() > int(f.Len())
+	f.Header.Padding = f.MarshalSize() > size
 	b, err := f.Marshal()
 	if err != nil {
 		panic(err)

@@ -47,19 +47,23 @@ const (
 
 	// Redundancy: from 2 % a first copy leaves 0.04 % and costs a third at live; from 8 %, where it leaves 0.6 %, or when
 	// losses come in twos, a second copy. It goes when less than half of that is lost for 10 s.
-	redOne, redTwo   = 0.02, 0.08
-	redOneEnd        = 0.01
-	redTwoEnd        = 0.04
-	redBurst         = 2.0
-	redBurstLoss     = 0.04
-	redEnough        = 40
-	redAtOnce        = 20 // packets, if five of them are lost
-	redHold          = second
-	redLess          = 10 * second
-	redFit           = 0.9
-	estimateGoodFor  = 60 * second
-	estimateMost     = 1e6 // more is of no interest, and a train arriving in one clump would say anything
-	unheardFor       = 30 * second
+	redOne, redTwo = 0.02, 0.08
+	redOneEnd      = 0.01
+	redTwoEnd      = 0.04
+	redBurst       = 2.0
+	redBurstLoss   = 0.04
+	redEnough      = 40 // packets
+	redAtOnce      = 20 // packets, if five of them are lost
+	redHold        = second
+	redLess        = 10 * second
+	// redFit of a capacity that congestion measured is what redundancy may fill, for estimateGoodFor: a network is
+	// another one after a minute, and the trial of more redundancy costs two seconds.
+	redFit          = 0.9
+	estimateGoodFor = 60 * second
+	estimateMost    = 1e6 // b/s; more is of no interest, and a train arriving in one clump would say anything
+	// unheardFor without any word from a listener who is being sent to is no evidence against a rung.
+	unheardFor = 30 * second
+	// forgetFailsAfter is when the back-off of tries begins anew.
 	forgetFailsAfter = 60 * second
 )
 
@@ -164,7 +168,8 @@ func (l *Ladder) keepTime(t int64, congested bool) {
 // overload steps down: RED off first, then one rung, or with jump to the highest one that fits what arrives.
 func (l *Ladder) overload(t int64, why Why, jump bool) {
 	d := l.doubt
-	before := l.cost(l.rung, l.red)
+	now := l.sending() // the shard may have us below our own rung
+	before := l.cost(now, l.red)
 	p, _, _ := d.losses(t)
 	tr := trial{kind: tryDown, at: t, from: l.rung, loss: p, queue: max(d.last.queue, d.last.standing)}
 	if l.trial.kind == tryDown { // one trial, two steps
@@ -172,24 +177,26 @@ func (l *Ladder) overload(t int64, why Why, jump bool) {
 		before = before / l.trial.ratio
 	}
 	l.measure(t)
-	to := l.rung
+	to := now
 	if l.red > 0 {
 		l.unred.begin(t, unredFirst, unredMost)
 		l.unredDepth = l.red
 		l.moves[MoveLessRED]++
 	}
 	fit := fitDown * d.last.received
-	for l.red == 0 && to == l.rung || jump && l.cost(to, 0) > fit && d.last.received > 0 {
+	for l.red == 0 && to == now || jump && l.cost(to, 0) > fit && d.last.received > 0 {
 		next, ok := l.below(to)
 		if !ok {
 			break
 		}
 		to = next
 	}
-	if to == l.rung && l.red == 0 {
-		return // the bottom
-	}
-	if to != l.rung {
+	if to == now {
+		to = l.rung // the bottom, or redundancy was all there was to give up
+		if l.red == 0 {
+			return
+		}
+	} else {
 		l.moves[MoveDown]++
 	}
 	l.why = why
@@ -251,7 +258,7 @@ func (l *Ladder) moveRED(red uint8, p, burst float64, t int64) {
 	kind, more := MoveLessRED, red > l.red
 	if more {
 		kind = MoveRED
-		l.trial = trial{kind: tryRED, at: t, from: l.rung, red: l.red, loss: p, burst: burst, ratio: l.cost(l.sending(), red) / max(before, 1)}
+		l.trial = trial{kind: tryRED, at: t, from: l.rung, loss: p, burst: burst, ratio: l.cost(l.sending(), red) / max(before, 1)}
 	}
 	l.moves[kind]++
 	l.why = WhyRandomLoss

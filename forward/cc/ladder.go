@@ -156,7 +156,6 @@ func (l *Ladder) SentProbe(seq uint16, size int, now time.Time) {
 	}
 	d.sent(seq, size, probing, t)
 	d.probe.sent++
-	d.probe.sentAt = t
 	if d.from < t+probeMask {
 		d.from = t + probeMask
 		d.trend.restart()

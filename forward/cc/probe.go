@@ -9,7 +9,6 @@ type probe struct {
 	asked    int64 // 0: none under way
 	need     float64
 	sent     int
-	sentAt   int64 // of the last
 	missed   int
 	got      int
 	octets   int // of all that arrived but the first

@@ -5,7 +5,6 @@ type trial struct {
 	kind  trialKind
 	at    int64
 	from  Rung
-	red   uint8
 	loss  float64 // before
 	queue int64   // before, µs
 	ratio float64 // of the rate after to that before
@@ -192,6 +191,7 @@ func (l *Ladder) failTry(t int64) {
 
 // measure takes what arrives for what the path takes.
 func (l *Ladder) measure(t int64) {
+	l.proven = 0 // not any more
 	if r := l.doubt.last.received; r > 0 {
 		if l.trial.kind == tryRED {
 			r /= max(1-l.trial.loss, 0.5) // that much was lost at random
