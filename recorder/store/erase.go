@@ -21,11 +21,7 @@ func (m *Mirror) Delete(name string, done func()) error {
 	if err := checkRecording(name); err != nil {
 		return fmt.Errorf("mirror: delete: %w", err)
 	}
-	err := m.bury(name)
-	for again := 0; errors.Is(err, fs.ErrNotExist) && again < 3; again++ {
-		err = m.bury(name) // An earlier deletion's end has just taken the directory away.
-	}
-	if err != nil {
+	if err := m.bury(name); err != nil {
 		return fmt.Errorf("mirror: delete %s: %w", name, err)
 	}
 	m.mu.Lock()
@@ -38,6 +34,7 @@ func (m *Mirror) Delete(name string, done func()) error {
 		r = m.add(name, nil)
 	}
 	r.doom()
+	r.buried = true
 	r.deleted = append(r.deleted, done)
 	m.poke()
 	return nil
@@ -51,6 +48,8 @@ func (r *recording) doom() {
 
 // bury writes the tombstone and makes it durable.
 func (m *Mirror) bury(name string) error {
+	m.tombs.Lock()
+	defer m.tombs.Unlock()
 	if err := m.spool.MkdirAll(name, 0o755); err != nil {
 		return err
 	}
@@ -97,12 +96,15 @@ func (m *Mirror) findTombstones() error {
 func (m *Mirror) runErase(r *recording) (done []func()) {
 	m.mu.Lock()
 	settled := r.interrupted.Add(m.cfg.Settle)
+	r.buried = false
 	m.mu.Unlock()
 
 	final := !time.Now().Before(settled)
 	err := m.erase(r.name)
 	if err == nil && final {
+		m.tombs.Lock()
 		err = m.spool.RemoveAll(r.name)
+		m.tombs.Unlock()
 	}
 
 	m.mu.Lock()
@@ -117,11 +119,12 @@ func (m *Mirror) runErase(r *recording) (done []func()) {
 		m.totals.Deleted++
 	}
 	r.erased = true
-	if final {
-		m.forget(r)
-	} else {
+	switch {
+	case !final:
 		r.backoff.until = settled // once more, when nothing can come through any longer
-	}
+	case !r.buried:
+		m.forget(r)
+	} // else once more: another Delete has come, and its tombstone may still stand
 	done, r.deleted = r.deleted, nil
 	return done
 }

@@ -110,6 +110,8 @@ type Mirror struct {
 	jobs    sync.WaitGroup
 	planner chan struct{} // closed when plan has returned
 
+	tombs sync.Mutex // held while a recording's directory comes or goes for its deletion; never together with mu
+
 	mu         sync.Mutex // held briefly, never over I/O
 	recordings map[string]*recording
 	turns      []*recording // the same; whose turn is next stands first

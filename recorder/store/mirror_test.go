@@ -115,7 +115,11 @@ func TestAfterALongOutageAllComesAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBucket(t)
 		b.fails = func(string) error { return errDown }
-		m := newMirror(t, spool, b, nil)
+		up := make(chan bool, 2)
+		m := newMirror(t, spool, b, func(c *MirrorConfig) {
+			c.BackoffMax = 10 * time.Minute
+			c.Changed = func(is bool, _ error) { up <- is }
+		})
 		names := []string{"a", "b", "c", "d", "e", "f"}
 		for _, name := range names {
 			tk := newTake(t, spool, name)
@@ -124,17 +128,42 @@ func TestAfterALongOutageAllComesAtOnce(t *testing.T) {
 			}
 			push(t, m, name, tk.finish())
 		}
+		<-up // down
 		time.Sleep(time.Hour)
-		if n := b.calls(); n > 6*130 {
-			t.Errorf("%d attempts in an hour for 6 recordings; want one or two a minute each", n)
+		if n := b.calls(); n > 6*25 {
+			t.Errorf("%d attempts in an hour for 6 recordings; want ten to the first ten minutes, then one or two in ten", n)
 		}
 		b.set(func() { b.fails = nil })
-		time.Sleep(time.Minute + 10*time.Second) // the longest wait, and 612 files of 50 ms, four at once
+		if !<-up {
+			t.Error("down again")
+		}
+		time.Sleep(10 * time.Second) // for 612 files of 50 ms, four at once, and none that waits out its ten minutes
 		if total := m.Totals(); total.Pending != 0 || !total.Up {
-			t.Errorf("a good minute after the outage: %+v", total)
+			t.Errorf("10 s after the first success: %+v", total)
 		}
 		if b.most != parallelDefault {
 			t.Errorf("%d uploads at once, want %d", b.most, parallelDefault)
+		}
+		closeMirror(t, m)
+	})
+}
+
+func TestAPlaylistPushedDuringItsUploadIsUploadedAgain(t *testing.T) {
+	spool := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket(t)
+		m := newMirror(t, spool, b, nil)
+		tk := newTake(t, spool, "take")
+		push(t, m, "take", []File{tk.write("timeline.jsonl", "one", true)})
+		time.Sleep(b.takes / 2)
+		push(t, m, "take", []File{tk.write("timeline.jsonl", "two", true)})
+		time.Sleep(b.takes)
+		if s := status(t, m, "take"); b.content("take/timeline.jsonl") != "one" || s.Pending != 1 {
+			t.Errorf("after the first upload %q is there, %+v", b.content("take/timeline.jsonl"), s)
+		}
+		time.Sleep(b.takes)
+		if s := status(t, m, "take"); b.content("take/timeline.jsonl") != "two" || s.Pending != 0 {
+			t.Errorf("after the second upload %q is there, %+v", b.content("take/timeline.jsonl"), s)
 		}
 		closeMirror(t, m)
 	})

@@ -20,6 +20,7 @@ type recording struct {
 	deleting bool
 	deleted  []func() // to be told when the store has nothing any more
 	erased   bool     // the store has once had nothing
+	buried   bool     // there was a Delete since the deletion's last attempt began
 
 	running     int       // jobs
 	interrupted time.Time // when an upload last ended without an answer
