@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"time"
+
+	"stentor/recorder/store"
 )
 
 // Config is everything that can be set. The zero value of a field means its default, as Default gives it.
@@ -40,6 +42,15 @@ type Config struct {
 	OnsetLevelDBov int // a packet this loud starts speech, -127 … 0; default -50
 	HoldLevelDBov  int // a packet this loud keeps it going, -127 … 0; default -60
 
+	// Recording.
+	Spool         string        // directory of recordings; empty: this daemon does not record; default /var/lib/stentor/recordings
+	SpoolFreeMB   int           // mebibytes that must be free there; with less, recordings are closed; default 64
+	Store         string        // URL of where recordings go in the end, file:///… or s3://…; empty: they stay in the spool
+	RecoveryPoint time.Duration // a crash loses no more of what was said; default 1 s
+	Segment       time.Duration // of the replay's playlist, whole seconds; default 4 s
+	MixBitrate    int           // of the replay and of the mix, in b/s; default 48000
+	Retention     time.Duration // recordings are deleted when they are so old; default 0: never
+
 	Shards int // fan-out goroutines; default one per CPU
 
 	Log *slog.Logger // default slog.Default()
@@ -68,6 +79,11 @@ func Default() Config {
 		ConnectTimeout:  30 * time.Second,
 		OnsetLevelDBov:  -50,
 		HoldLevelDBov:   -60,
+		Spool:           "/var/lib/stentor/recordings",
+		SpoolFreeMB:     64,
+		RecoveryPoint:   time.Second,
+		Segment:         4 * time.Second,
+		MixBitrate:      48_000,
 		Shards:          0,
 	}
 }
@@ -109,6 +125,8 @@ func (c *Config) Validate() error {
 		{"event_log", c.EventLog, 16, 16 << 20},
 		{"onset_level_dbov", c.OnsetLevelDBov, -127, 0},
 		{"hold_level_dbov", c.HoldLevelDBov, -127, c.OnsetLevelDBov},
+		{"spool_free_mb", c.SpoolFreeMB, 1, 1 << 20},
+		{"mix_bitrate", c.MixBitrate, 6_000, 510_000},
 		{"shards", c.Shards, 0, 1024},
 	} {
 		if f.value < f.lo || f.value > f.hi {
@@ -116,12 +134,28 @@ func (c *Config) Validate() error {
 		}
 	}
 	for _, f := range []struct {
-		name  string
-		value time.Duration
-	}{{"consent_timeout", c.ConsentTimeout}, {"connect_timeout", c.ConnectTimeout}} {
-		if f.value < time.Second || f.value > time.Hour {
-			return fmt.Errorf("%s: %v is outside 1s … 1h", f.name, f.value)
+		name          string
+		value, lo, hi time.Duration
+	}{
+		{"consent_timeout", c.ConsentTimeout, time.Second, time.Hour},
+		{"connect_timeout", c.ConnectTimeout, time.Second, time.Hour},
+		{"recovery_point", c.RecoveryPoint, 200 * time.Millisecond, 10 * time.Second},
+		{"segment", c.Segment, time.Second, 10 * time.Second},
+		{"retention", c.Retention, 0, 100 * 365 * 24 * time.Hour},
+	} {
+		if f.value < f.lo || f.value > f.hi {
+			return fmt.Errorf("%s: %v is outside %v … %v", f.name, f.value, f.lo, f.hi)
 		}
+	}
+	if c.Segment%time.Second != 0 {
+		return fmt.Errorf("segment: %v is no whole number of seconds", c.Segment)
+	}
+	if c.Store != "" {
+		st, err := store.Open(c.Store, store.Options{})
+		if err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+		_ = st.Close()
 	}
 	return nil
 }

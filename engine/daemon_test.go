@@ -23,6 +23,7 @@ import (
 func daemon(t *testing.T, configure func(*Config)) (e *Engine, c *control.Client) {
 	t.Helper()
 	cfg := Default()
+	cfg.Spool, cfg.SpoolFreeMB = t.TempDir(), 1
 	cfg.Media, cfg.HTTP, cfg.Control = "127.0.0.1:0", "127.0.0.1:0", filepath.Join(t.TempDir(), "control.sock")
 	cfg.Log = slog.New(slog.DiscardHandler)
 	if configure != nil {

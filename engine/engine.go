@@ -16,6 +16,8 @@ import (
 
 	"stentor/engine/control"
 	"stentor/forward"
+	"stentor/recorder"
+	"stentor/recorder/store"
 	"stentor/transport"
 )
 
@@ -31,6 +33,11 @@ type Engine struct {
 	events   *control.Log
 	metrics  *metrics
 	started  time.Time
+
+	recorder    *recorder.Recorder // nil: recorderErr says why
+	recorderErr error
+	store       store.Store // nil: recordings stay in the spool
+	told        told
 
 	control net.Listener // nil: none
 	http    net.Listener // nil: none
@@ -60,6 +67,12 @@ type room struct {
 	openedAt  time.Time
 	fwd       *forward.Room
 	peers     map[string]*peer
+
+	desk           *recorder.Desk // nil: nobody needs one
+	recording      string         // that runs, or is about to; "": none
+	tracks, replay bool           // of it
+	start          *start         // of it
+	mixing         int            // peers that follow the mix
 }
 
 // New opens the sockets that the configuration names. Run serves them; an engine that is not run must be closed by
@@ -113,7 +126,9 @@ func NewOn(c Config, conn transport.Conn) (*Engine, error) {
 		config: c, log: c.Log, endpoint: endpoint, plane: plane, events: control.NewLog(c.Node, c.EventLog),
 		started: time.Now(), drained: make(chan struct{}), rooms: map[string]*room{}, audioID: rand.Uint32(),
 	}
+	e.told.ready = make(chan struct{}, 1)
 	e.metrics = newMetrics(e)
+	e.openRecorder()
 	return e, nil
 }
 
@@ -211,6 +226,7 @@ func (e *Engine) leaveAll() {
 	}
 	e.mu.Unlock()
 	e.teardown.Wait()
+	e.closeRecorder()
 }
 
 // shutdown closes the data plane and what New has opened and Run has not closed.
@@ -236,7 +252,14 @@ func (e *Engine) loop(ctx context.Context) {
 			e.mu.Lock()
 			e.tellChanges()
 			e.mu.Unlock()
+		case <-e.told.ready:
+			e.mu.Lock()
+			e.tellRecordings()
+			e.mu.Unlock()
 		case now := <-sweep.C:
+			if e.recorder != nil {
+				e.recorder.Sweep(now)
+			}
 			e.mu.Lock()
 			e.sweep(now)
 			e.mu.Unlock()
@@ -251,13 +274,13 @@ func (e *Engine) tellChanges() {
 			p := c.Peer.User().(*peer)
 			if on := c.Peer.Speaking(); !p.gone && on != p.speaking {
 				p.speaking = on
-				e.events.Append(control.Event{Type: control.EventPeerSpeaking, Room: p.room.id, Peer: p.id, Speaking: &on})
+				e.tell(control.Event{Type: control.EventPeerSpeaking, Room: p.room.id, Peer: p.id, Speaking: &on})
 			}
 			continue
 		}
 		r := c.Room.User().(*room)
 		if e.rooms[r.id] == r {
-			e.events.Append(control.Event{Type: control.EventSlotsChanged, Room: r.id, Heard: r.heard()})
+			e.tell(control.Event{Type: control.EventSlotsChanged, Room: r.id, Heard: r.heard()})
 		}
 	}
 }

@@ -259,6 +259,7 @@ func TestASnapshotAndTheEventsAfterItAreTheWholeTruth(t *testing.T) {
 func TestAnAddressThatNobodyCanSendToIsRefused(t *testing.T) {
 	for _, bad := range []string{"0.0.0.0", "::", "224.0.0.1", "fe80::1%eth0", "10.0.0.1:0", "host", ""} {
 		c := Default()
+		c.Spool = ""
 		c.Advertise = []string{bad}
 		if err := c.Validate(); err == nil || !strings.HasPrefix(err.Error(), "advertise: ") {
 			t.Errorf("advertise %q: %v", bad, err)
@@ -266,6 +267,7 @@ func TestAnAddressThatNobodyCanSendToIsRefused(t *testing.T) {
 	}
 	for media, bad := range map[string]string{"127.0.0.1:0": "::1", "[::1]:0": "127.0.0.1"} {
 		c := Default()
+		c.Spool = ""
 		c.Media, c.Advertise = media, []string{bad}
 		if _, err := New(c); err == nil || !strings.Contains(err.Error(), "advertise: ") {
 			t.Errorf("advertise %q on %s: %v", bad, media, err)

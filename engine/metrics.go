@@ -112,7 +112,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	count(descPublished, st.Published)
 	count(descRTCPBad, st.RTCPMalformed)
 	var full, unreachable, joined, fallback uint64
-	var followers [3]int
+	var followers [4]int
 	for i, s := range st.Shards {
 		shard := strconv.Itoa(i)
 		gauge(descLegs, float64(s.Legs), shard)

@@ -39,6 +39,7 @@ type peer struct {
 	muted    bool
 	priority bool
 	speaking bool   // as told last
+	mixing   bool   // follows the mix
 	asked    string // rendition that peer.update asked for; "": the room's
 
 	restarting  chan struct{}     // non-nil while a restart is under way
@@ -125,8 +126,8 @@ func (e *Engine) connect(p *peer, text string) {
 		e.dismiss(p)
 	default:
 		p.joined = true
-		p.fwd.Follow(p.rendition())
-		e.events.Append(control.Event{
+		e.follow(p)
+		e.tell(control.Event{
 			Type: control.EventPeerJoined, Room: p.room.id, Peer: p.id, AudioID: p.audioID,
 			MaySpeak: ptr(p.maySpeak), Muted: ptr(p.muted), Priority: ptr(p.priority), Rendition: p.rendition().String(),
 		})
@@ -242,8 +243,9 @@ func (e *Engine) PeerUpdate(_ context.Context, u *control.PeerUpdateParams) (*co
 		}
 	}
 	if was != [3]bool{p.maySpeak, p.muted, p.priority} || wasAsked != p.asked {
+		p.room.noteUpdate(p, was[0], was[1]) // before packets come that it allows
 		p.fwd.Set(p.maySpeak, p.muted, p.priority)
-		p.fwd.Follow(p.rendition())
+		e.follow(p)
 		e.events.Append(control.Event{
 			Type: control.EventPeerUpdated, Room: p.room.id, Peer: p.id,
 			MaySpeak: ptr(p.maySpeak), Muted: ptr(p.muted), Priority: ptr(p.priority), Rendition: p.rendition().String(),
@@ -343,8 +345,12 @@ func (e *Engine) left(p *peer, reason string) {
 	}
 	if p.speaking {
 		p.speaking = false
-		e.events.Append(control.Event{Type: control.EventPeerSpeaking, Room: p.room.id, Peer: p.id, Speaking: ptr(false)})
+		e.tell(control.Event{Type: control.EventPeerSpeaking, Room: p.room.id, Peer: p.id, Speaking: ptr(false)})
 	}
+	if p.maySpeak && p.room.desk != nil {
+		p.room.exit(p, reason)
+	}
+	e.countMix(p, false)
 	e.events.Append(control.Event{Type: control.EventPeerLeft, Room: p.room.id, Peer: p.id, Reason: reason})
 	e.dismiss(p)
 }

@@ -70,7 +70,7 @@ func (e *Engine) adapt(r *room) {
 	r.rendition, r.why = rend, why
 	for _, p := range r.peers {
 		if p.joined {
-			p.fwd.Follow(p.rendition())
+			e.follow(p)
 		}
 	}
 	e.events.Append(control.Event{Type: control.EventRoomRendition, Room: r.id, Rendition: rend.String(), Reason: why})
@@ -79,7 +79,7 @@ func (e *Engine) adapt(r *room) {
 // rendition is what a peer is to be sent: what peer.update has asked for, else live for those who may speak and the
 // room's for those who listen.
 func (p *peer) rendition() forward.Rendition {
-	if rend, ok := forward.ParseRendition(p.asked); ok {
+	if rend, ok := forward.ParseRendition(p.asked); ok && !(rend == forward.Mix && p.maySpeak) { // who has his own voice in it
 		return rend
 	}
 	if p.maySpeak {

@@ -16,27 +16,42 @@ const defaultSlots = 3
 
 // RoomOpen opens a room, or returns the one that is open with the same parameters.
 func (e *Engine) RoomOpen(_ context.Context, p *control.RoomOpenParams) (*control.Room, error) {
+	r, isNew, err := e.open(p)
+	if err == nil && isNew && p.Record {
+		err = e.recordWithRoom(r)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil {
+		if isNew && e.rooms[p.Room] == r {
+			e.closeRoom(r, control.LeftRoomClosed)
+		}
+		return nil, err
+	}
+	st := r.tell()
+	return &st, nil
+}
+
+// open finds a room, or makes it.
+func (e *Engine) open(p *control.RoomOpenParams) (r *room, isNew bool, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if r := e.rooms[p.Room]; r != nil {
 		if r.params != *p {
-			return nil, control.Errorf(control.ReasonRoomConflict, "room %q is open with other parameters", p.Room).
+			return nil, false, control.Errorf(control.ReasonRoomConflict, "room %q is open with other parameters", p.Room).
 				WithHint("close it first, or open it with the same parameters")
 		}
-		st := r.tell()
-		return &st, nil
+		return r, false, nil
 	}
-	r, err := e.newRoom(p)
-	if err != nil {
-		return nil, err
+	if r, err = e.newRoom(p); err != nil {
+		return nil, false, err
 	}
 	e.rooms[p.Room] = r
 	e.events.Append(control.Event{
 		Type: control.EventRoomOpened, Room: r.id, Slots: r.slots, MaxPeers: r.maxPeers, DefaultRendition: r.asked,
 		Rendition: r.rendition.String(),
 	})
-	st := r.tell()
-	return &st, nil
+	return r, true, nil
 }
 
 // newRoom checks parameters against the limits and fills in defaults.
@@ -87,6 +102,10 @@ func (e *Engine) RoomClose(_ context.Context, p *control.RoomParams) (*control.E
 func (e *Engine) closeRoom(r *room, reason string) {
 	for _, p := range r.sortedPeers() {
 		e.left(p, reason)
+	}
+	if r.recording != "" {
+		_ = e.recorder.Stop(r.recording, pick(reason == control.LeftShutdown, control.RecordingShutdown, control.RecordingRoomClosed))
+		e.recordingEnded(r)
 	}
 	delete(e.rooms, r.id)
 	e.events.Append(control.Event{Type: control.EventRoomClosed, Room: r.id, Reason: reason})
@@ -139,7 +158,7 @@ func (r *room) heard() []control.Slot {
 func (r *room) tell() control.Room {
 	st := control.Room{
 		Room: r.id, OpenedAt: r.openedAt, Slots: r.slots, DefaultRendition: r.asked, Rendition: r.rendition.String(), MaxPeers: r.maxPeers,
-		Heard: r.heard(),
+		Heard: r.heard(), Recording: r.recording,
 	}
 	for _, p := range r.peers {
 		if p.joined {

@@ -48,6 +48,7 @@ func newStage(t *testing.T, configure func(*Config)) *stage {
 	conn, err := s.net.Listen(serverAddr)
 	s.must(err)
 	c := Default()
+	c.Spool, c.SpoolFreeMB = t.TempDir(), 1
 	c.Shards, c.Node, c.Log = 2, "stage", slog.New(slog.DiscardHandler)
 	configure(&c)
 	s.engine, err = NewOn(c, conn)

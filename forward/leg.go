@@ -53,6 +53,7 @@ type outLine struct {
 	pt      uint8
 	levelID uint8
 	slot    int    // which slot it carries; -1: none yet
+	mixed   bool   // the last packet sent was of the mix
 	resync  bool   // the next packet follows the last one sent, whatever the slot's number
 	off     uint64 // slot's sequence less ours
 	seq     uint64 // extended, last sent
@@ -107,6 +108,11 @@ func (l *leg) send(pk *Packet, shared *[headerSize]byte, out transport.Sender) D
 		return DropNoLine
 	}
 	if ln.resync {
+		// What goes into the mix and the mix itself are not of one clock: neither may step back where a leg changes.
+		if ln.packets > 0 && int32(pk.ts-ln.ts) <= 0 && (pk.rendition == Mix || ln.mixed) {
+			return DropOverlap
+		}
+		ln.mixed = pk.rendition == Mix
 		ln.resync, ln.off = false, pk.seq-(ln.seq+1)
 	}
 	seq := pk.seq - ln.off

@@ -44,7 +44,7 @@ func (rd *Reader) want(r *Room, rend Rendition, legs, switching int, now time.Ti
 	p := &r.packing
 	p.wanted[rend] += legs
 	p.switching += switching
-	if rend != Live {
+	if rend.packed() {
 		switch {
 		case p.wanted[rend] == 0:
 			p.packs[rend] = nil
@@ -100,7 +100,7 @@ func (rd *Reader) pack(r *Room, pk *Packet, ts uint64, samples int, lost bool, n
 		return
 	}
 	rd.pend(r, now)
-	for rend := Packed60; rend < renditions; rend++ {
+	for rend := Packed60; rend <= Packed120; rend++ {
 		if packs := r.packing.packs[rend]; packs != nil {
 			rd.packInto(r, rend, &packs[pk.slot], pk, ts, samples, lost)
 		}
@@ -191,7 +191,7 @@ func (rd *Reader) flushAll(r *Room, rend Rendition) {
 
 // boundary publishes what was packed, and, if legs wait for it, the place where they may change.
 func (rd *Reader) boundary(r *Room, both bool) {
-	b := bounds(1<<Live | 1<<Packed60)
+	b := bounds(1<<Live | 1<<Packed60 | 1<<Mix)
 	rd.flushAll(r, Packed60)
 	if both {
 		b |= 1 << Packed120

@@ -10,10 +10,14 @@ const (
 	Live      Rendition = iota // as it came, mostly a packet every 20 ms
 	Packed60                   // the Opus frames of 60 ms merged into one packet (RFC 6716 §3.2.5)
 	Packed120                  // of 120 ms
+	Mix                        // all slots in one stream, mixed elsewhere (Room.Mixed)
 	renditions
 )
 
-var renditionNames = [renditions]string{"live", "packed60", "packed120"}
+var renditionNames = [renditions]string{"live", "packed60", "packed120", "mix"}
+
+// packed tells whether a rendition is made by pack.
+func (r Rendition) packed() bool { return r == Packed60 || r == Packed120 }
 
 // String is the rendition's name in the protocol.
 func (r Rendition) String() string { return renditionNames[r] }

@@ -23,6 +23,7 @@ type Room struct {
 	slots   []slot
 	packing packing
 	tap     Tap // nil: none
+	mix     mixing
 
 	noted bool // stands in the plane's list of changes, guarded by its lock
 

@@ -280,12 +280,9 @@ func (d *Desk) settle(now int64) {
 	}
 }
 
-// placed gets a person's next piece. Silence need not be said: the mixer and the track's file fill what is missing.
+// placed gets a person's next piece.
 func (d *Desk) placed(p *person, pc *align.Piece) {
-	if pc.Kind == align.Silence {
-		return
-	}
-	if d.mixer != nil && pc.Slot >= 0 {
+	if d.mixer != nil && pc.Slot >= 0 { // which silence never is: the mixer fills what is missing
 		d.mixer.Put(p.number, pc.At, pc.Samples, pc.Payload)
 	}
 	if d.take != nil {

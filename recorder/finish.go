@@ -83,7 +83,7 @@ func (f *finisher) measure() error {
 	}
 	f.end = max(f.end, f.mixEnd)
 	for _, t := range f.tracks {
-		f.end = max(f.end, t.Granule)
+		f.end = max(f.end, t.Played())
 	}
 	f.end = max((f.end+grid-1)/grid*grid, grid)
 	return nil

@@ -73,13 +73,13 @@ func remix(ctx context.Context, dir string, from, to int64, bitrate int, emit fu
 
 // tape is a track that is being read.
 type tape struct {
-	number  uint32
-	file    *os.File
-	r       *ogg.Reader
-	next    ogg.Packet
-	payload []byte // of next, which is borrowed from r
-	ended   bool
-	heard   []manifest.Interval // nil: whenever there is something
+	number uint32
+	file   *os.File
+	r      *ogg.Reader
+	next   ogg.Packet
+	skip   int64 // of its beginning is not played
+	ended  bool
+	heard  []manifest.Interval // nil: whenever there is something
 }
 
 func openTapes(dir string) ([]*tape, error) {
@@ -107,6 +107,7 @@ func openTapes(dir string) ([]*tape, error) {
 			}
 			return tapes, err
 		}
+		t.skip = int64(t.r.Head().PreSkip)
 		tapes = append(tapes, t)
 		if err := t.advance(); err != nil {
 			return tapes, err
@@ -125,10 +126,10 @@ func (t *tape) advance() (err error) {
 
 // play gives the mixer what lies between two positions and was heard.
 func (t *tape) play(m *mix.Mixer, from, until int64) error {
-	for !t.ended && t.next.At < until {
+	for !t.ended && t.next.At-t.skip < until {
 		p := &t.next
-		if p.At >= from && !silent(p.Data) && t.wasHeard(p.At) {
-			m.Put(t.number, p.At, p.Samples, bytes.Clone(p.Data))
+		if at := p.At - t.skip; at >= from && !silent(p.Data) && t.wasHeard(at) {
+			m.Put(t.number, at, p.Samples, bytes.Clone(p.Data))
 		}
 		if err := t.advance(); err != nil {
 			return err

@@ -1,7 +1,9 @@
 package recorder
 
 import (
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,4 +55,34 @@ func TestTwoPeopleAreHeardWhereTheySpoke(t *testing.T) {
 	quiet(t, "ann", ann, 1000, 0, 10)
 	quiet(t, "bob", bob, 400, 0, 10)
 	loud(t, "playlist", hear(t, filepath.Join(dir, playlistName)), 1000, 4.05, 8.95)
+}
+
+// What others' tools say of the files, beside ffmpeg.
+func TestToolsFindNothingWrong(t *testing.T) {
+	spool := t.TempDir()
+	inStudio(t, spool, nil, func(s *studio) {
+		ann := s.joins("ann", 1, 400)
+		s.start("take")
+		s.talk(2*time.Second, ann)
+		s.stop("take")
+		s.told(Ready)
+	})
+	dir := filepath.Join(spool, "take")
+	run(t, "opusinfo", filepath.Join(dir, "tracks/ann.ogg"))
+	run(t, "opusdec", "--quiet", filepath.Join(dir, "tracks/ann.ogg"), filepath.Join(t.TempDir(), "out.wav"))
+	for _, name := range []string{"tracks/ann.ogg", wholeName, playlistName} {
+		if out := run(t, "ffprobe", "-v", "warning", "-show_entries", "stream=codec_name", "-of", "csv=p=0", filepath.Join(dir, name)); strings.Trim(out, "opus\n") != "" || !strings.Contains(out, "opus") {
+			t.Errorf("ffprobe of %s: %q", name, out)
+		}
+	}
+}
+
+// run runs a program and returns what it says. Failing, or complaining, is an error.
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Errorf("%s %v: %v\n%s", name, args, err, out)
+	}
+	return string(out)
 }

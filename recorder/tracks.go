@@ -45,7 +45,7 @@ type track struct {
 	file    file
 	w       *ogg.Writer
 	dirty   bool  // something is not synced
-	starts  int64 // of the first packet that was sent; -1: none yet
+	starts  int64 // of the first packet that was sent
 	spoken  int64 // samples that were sent
 	packets int64 // likewise
 }
@@ -55,7 +55,7 @@ func trackName(person string) string { return "tracks/" + person + ".ogg" }
 
 // newTrack begins a person's file at position 0 of the recording.
 func newTrack(d disk, dir, person string, comments []string) (*track, error) {
-	t := &track{person: person, name: trackName(person), starts: -1}
+	t := &track{person: person, name: trackName(person)}
 	var err error
 	if t.file, err = d.Append(filepath.Join(dir, t.name)); err != nil {
 		return nil, fmt.Errorf("track of %s: %w", person, err)
@@ -67,17 +67,21 @@ func newTrack(d disk, dir, person string, comments []string) (*track, error) {
 	return t, nil
 }
 
-// trackHead has no pre-skip: position 0 of the file is position 0 of the recording, in all of them, and what a speaker's
-// own encoder is late by (6.5 ms in browsers) is part of what was heard.
+// trackPreSkip is what every track begins with and players leave out: 10 ms of silence, a whole packet. RFC 7845 §4.2 wants
+// some, for decoders to settle in, and tools complain of less than 6.5 ms. What is played begins at position 0 of the
+// recording, in all tracks; what a speaker's own encoder is late by (6.5 ms in browsers) is part of what was heard.
+const trackPreSkip = 480
+
 func trackHead(person string, comments []string) ogg.Head {
 	h := fnv.New32a()
 	h.Write([]byte(person))
-	return ogg.Head{Serial: h.Sum32(), Comments: comments}
+	return ogg.Head{Serial: max(h.Sum32(), 1), PreSkip: trackPreSkip, Comments: comments}
 }
 
 // put writes a packet at its position. What is missing before it is silence; what lies before the track's end, as after
 // the queue has lost something, is left out.
 func (t *track) put(at int64, samples int, payload []byte) error {
+	at += trackPreSkip
 	if at < t.w.Samples() {
 		return nil
 	}
@@ -101,6 +105,7 @@ func (t *track) close(end int64) error {
 
 // finishTrack fills a track to the end, and trims it there to the sample (RFC 7845 §4.4).
 func finishTrack(w *ogg.Writer, end int64) error {
+	end += trackPreSkip
 	if w.Samples() > w.Written() && w.Samples() >= end {
 		return w.CloseAt(max(end, w.Written()))
 	}

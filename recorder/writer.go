@@ -37,7 +37,8 @@ type writer struct {
 	// Owned by run.
 	man      *manifest.Manifest
 	tracks   map[string]*track
-	mix      *segments // nil: no replay is wanted
+	before   map[string]item // last silence of those who have no track yet
+	mix      *segments       // nil: no replay is wanted
 	lines    *manifest.LineWriter
 	timeline file
 	ids      map[string][]uint32 // of who joined
@@ -123,27 +124,40 @@ func (w *writer) write(i *item) error {
 
 func (w *writer) piece(i *item) error {
 	t := w.tracks[i.person]
-	if t == nil {
+	switch {
+	case t == nil && !i.audio: // a track begins with something that was said
+		w.before[i.person] = *i
+		return nil
+	case t == nil:
 		var err error
-		if t, err = newTrack(w.disk, w.dir, i.person, w.comments(i.person)); err != nil {
+		if t, err = w.newTrack(i); err != nil {
 			return err
 		}
-		w.tracks[i.person] = t
 	}
 	if i.audio {
+		t.dirty = true
+		t.packets++
+		t.spoken += int64(i.samples)
 		if err := w.loud(i); err != nil {
 			return err
 		}
 	}
-	t.dirty = true
-	if i.audio {
-		t.packets++
-		t.spoken += int64(i.samples)
-		if t.starts < 0 {
-			t.starts = i.at
-		}
-	}
 	return t.put(i.at, int(i.samples), i.payload)
+}
+
+// newTrack begins the track of somebody who is heard for the first time. The last silence before it belongs to it: it leads
+// decoders over to what follows.
+func (w *writer) newTrack(i *item) (*track, error) {
+	t, err := newTrack(w.disk, w.dir, i.person, w.comments(i.person))
+	if err != nil {
+		return nil, err
+	}
+	w.tracks[i.person], t.starts = t, i.at
+	if b, ok := w.before[i.person]; ok && b.at+int64(b.samples) == i.at {
+		err = t.put(b.at, int(b.samples), b.payload)
+	}
+	delete(w.before, i.person)
+	return t, err
 }
 
 // comments are what a player shows of a track.
@@ -193,6 +207,9 @@ func (w *writer) note(l *manifest.Line) error {
 // flush brings what was collected to the files.
 func (w *writer) flush() error {
 	for _, t := range w.tracks {
+		if !t.dirty { // silence waits for its page to be full
+			continue
+		}
 		if err := t.w.Flush(); err != nil {
 			return err
 		}
@@ -287,7 +304,7 @@ func (w *writer) describe() {
 		t, st := w.tracks[person], w.take.stats[person]
 		w.man.Tracks = append(w.man.Tracks, manifest.Track{
 			File: manifest.File{Path: t.name, Bytes: t.w.Bytes()}, Person: person, AudioIDs: w.ids[person],
-			Starts: manifest.Position(max(t.starts, 0)), Samples: t.w.Written(), Spoken: manifest.Position(t.spoken),
+			Starts: manifest.Position(t.starts), Samples: max(t.w.Written()-trackPreSkip, 0), Spoken: manifest.Position(t.spoken),
 			Packets: t.packets, Lost: int64(st.Lost), Dropped: int64(st.Late),
 			Corrections: manifest.Corrections{Inserted: int64(st.Inserted), Removed: int64(st.Removed)}, DriftPPM: st.DriftPPM,
 		})
@@ -298,6 +315,7 @@ func (w *writer) describe() {
 
 // newWriter makes the files that every recording has. A recording whose manifest is there exists.
 func newWriter(w *writer, segment int64, bitrate int) (err error) {
+	w.before = map[string]item{}
 	w.tracks, w.levels, w.ids = map[string]*track{}, map[string]int{}, map[string][]uint32{}
 	if w.timeline, err = w.disk.Append(filepath.Join(w.dir, manifest.TimelineName)); err != nil {
 		return err

@@ -41,7 +41,7 @@ func startDaemon(t *testing.T, ip string) *daemon {
 	d := &daemon{socket: filepath.Join(dir, "control.sock"), http: freePort(t)}
 	ready := readiness(t, filepath.Join(dir, "notify"))
 	d.cmd = exec.Command(daemonPath, "--media="+net.JoinHostPort(ip, "0"), "--advertise="+ip, "--control="+d.socket,
-		"--http="+d.http, "--log-level=debug")
+		"--http="+d.http, "--spool="+filepath.Join(t.TempDir(), "spool"), "--log-level=debug")
 	d.cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+filepath.Join(dir, "notify"))
 	d.cmd.Stderr = &d.stderr
 	if err := d.cmd.Start(); err != nil {

@@ -71,7 +71,7 @@ func start(t *testing.T, args ...string) *daemon {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.notify.Close() })
-	base := []string{"--media=127.0.0.1:0", "--http=", "--control=" + filepath.Join(dir, "control.sock")}
+	base := []string{"--media=127.0.0.1:0", "--http=", "--control=" + filepath.Join(dir, "control.sock"), "--spool=" + filepath.Join(dir, "spool")}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a bound for a broken daemon, not a measurement
 	t.Cleanup(cancel)
 	d.cmd = exec.CommandContext(ctx, binary, append(base, args...)...)

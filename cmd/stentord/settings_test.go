@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestEveryConfigFieldIsASetting(t *testing.T) {
@@ -102,7 +103,11 @@ func beyond(s *setting, low, high string) []string {
 		l, h = l-1, h+1
 		return []string{format(&l), format(&h)}
 	case "duration":
-		return []string{"999ms", high + "1ms"}
+		l, err := time.ParseDuration(low)
+		if err != nil {
+			panic(s.name + ": limits are no durations")
+		}
+		return []string{(l - time.Millisecond).String(), high + "1ms"}
 	case "mode":
 		return []string{"-1", "1000"}
 	}

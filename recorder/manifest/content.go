@@ -25,7 +25,7 @@ func ContentOf(name string) Content {
 	case ".m4s", ".mp4":
 		return Content{"audio/mp4", cacheForever, false}
 	case ".ogg":
-		return Content{"audio/ogg", cacheForever, false}
+		return Content{"audio/ogg", cacheChecked, false}
 	case ".jsonl":
 		return Content{"application/x-ndjson", cacheChecked, true}
 	case ".json":
