@@ -25,6 +25,7 @@ type Config struct {
 	Stentord     string   // path of the daemon; empty: built from source
 	StentordArgs []string // further arguments of the daemon
 	Janus        string   // path of the program; empty: the one in PATH
+	LiveKit      string   // path of livekit-server
 	Mediasoup    string   // directory in which mediasoup was installed by npm
 
 	FloorCommand []string // runs RunFloor, with the load's arguments appended; nil: no floor
@@ -60,6 +61,8 @@ func (c *Config) Validate() error {
 		switch {
 		case !slices.Contains(Servers, name):
 			return fmt.Errorf("--against %s: want some of %s", name, strings.Join(Servers, ", "))
+		case name == "livekit" && c.LiveKit == "":
+			return errors.New("--against livekit: give --livekit, the path of livekit-server")
 		case name == "mediasoup" && c.Mediasoup == "":
 			return errors.New("--against mediasoup: give --mediasoup, a directory in which \"npm install mediasoup@3\" has succeeded")
 		}
@@ -68,7 +71,7 @@ func (c *Config) Validate() error {
 }
 
 // Servers are those that Stentor can be measured against.
-var Servers = []string{"pion", "janus", "mediasoup"}
+var Servers = []string{"pion", "janus", "livekit", "mediasoup"}
 
 // slotsMax is how many slots a room of stentord may have by default.
 const slotsMax = 8
@@ -158,6 +161,8 @@ func (c *Config) open(ctx context.Context, name, dir string) (server, error) {
 		return newPion(ctx, dir)
 	case "janus":
 		return newJanus(c.Janus, dir)
+	case "livekit":
+		return newLiveKit(c.LiveKit, dir)
 	case "mediasoup":
 		return newMediasoup(ctx, c.Mediasoup)
 	}

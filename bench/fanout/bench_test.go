@@ -67,6 +67,7 @@ func TestWhatCannotBeMeasuredIsRefused(t *testing.T) {
 		"too short":          func(c *Config) { c.Duration = time.Millisecond },
 		"0 listeners":        func(c *Config) { c.Loads = []Load{{Speakers: 1, Talking: 1}} },
 		"4 talking":          func(c *Config) { c.Loads = []Load{{Listeners: 1, Speakers: 3, Talking: 4}} },
+		"--livekit":          func(c *Config) { c.Against = []string{"livekit"} },
 		"--mediasoup":        func(c *Config) { c.Against = []string{"mediasoup"} },
 		"want some of pion":  func(c *Config) { c.Against = []string{"ponies"} },
 	} {

@@ -2,7 +2,8 @@
 //
 // One run, in the order of the files:
 //
-//  1. server.go starts the server as a process of its own: stentord (stentord.go), or a peer to compare with (pion.go). Only Join and the process id are needed from it.
+//  1. server.go starts the server as a process of its own: stentord (stentord.go), or a peer to compare with (pion.go, janus.go, livekit.go,
+//     mediasoup.go). Only Join and the process ids are needed from it. translate.go is for those that make offers themselves.
 //  2. ears.go opens one socket for all participants, each with a loopback address of its own (127.x.y.z). Nobody sleeps
 //     on that socket: it is drained by recvmmsg on a poll, so that the server never pays for waking a receiver. ear.go
 //     makes a transport.Conn of one address, and bench/client makes a participant of that: ICE, DTLS, SRTP.
@@ -12,7 +13,7 @@
 //     (probe.go), which decrypt every packet, know each Opus frame again (unpack.go), and tell how long it took: the
 //     kernel's receive stamp less the time at which the speaker sent it.
 //  6. process.go reads the server's CPU time from the scheduler's accounts, and its memory.
-//  7. floor.go runs the floor in between, as a process of its own too (floorworker.go): AES-128-GCM with a key for each
+//  7. floor.go runs the floor in between (floorwindow.go), as a process of its own too (floorworker.go): AES-128-GCM with a key for each
 //     destination and sendmmsg, nothing else; the same number, size and rhythm of packets into the same socket.
 //  8. run.go tells the story, and makes bench/report's Figures of it.
 package fanout

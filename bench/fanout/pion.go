@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
 	"path/filepath"
 	"strconv"
@@ -60,17 +58,7 @@ func (p *joinSFU) call(ctx context.Context, method, path string, body []byte) ([
 	if err != nil {
 		return nil, err
 	}
-	req.Close = true
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", res.Status, answer)
-	}
-	return answer, err
+	return answerOf(req, http.StatusOK)
 }
 
 // Metrics are none.

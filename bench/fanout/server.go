@@ -55,6 +55,7 @@ type process struct {
 
 // start runs a command whose output is kept for errors.
 func (p *process) start(name string, args ...string) error {
+	p.log.reset() // of what an earlier run has said
 	p.cmd = exec.Command(name, args...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.done = make(chan struct{})
@@ -121,6 +122,12 @@ func (t *tail) Write(b []byte) (int, error) {
 		t.b = append(t.b[:0], t.b[len(t.b)-tailSize:]...)
 	}
 	return len(b), nil
+}
+
+func (t *tail) reset() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = nil
 }
 
 func (t *tail) String() string {

@@ -29,6 +29,7 @@ type fanoutFlags struct {
 	runs      int
 	stentord  string
 	janus     string
+	livekit   string
 	mediasoup string
 	threads   int
 	json      string
@@ -63,6 +64,7 @@ func (t *tool) fanoutCommand() *cobra.Command {
 	flags.StringSliceVar(&f.against, "against", nil, "other servers to measure in the same way: "+strings.Join(fanout.Servers, ", "))
 	flags.StringVar(&f.stentord, "stentord", "", "path of the daemon; built from source if not given")
 	flags.StringVar(&f.janus, "janus", "", "path of Janus for --against janus; the one in PATH if not given")
+	flags.StringVar(&f.livekit, "livekit", "", "path of livekit-server for --against livekit")
 	flags.StringVar(&f.mediasoup, "mediasoup", "", "directory in which \"npm install mediasoup@3\" has succeeded, for --against mediasoup")
 	flags.IntVar(&f.threads, "floor-threads", 0, "threads of the floor, which share the listeners; 0 is one a CPU, as stentord has shards. One thread is measured besides")
 	flags.StringVar(&f.json, "json", "", "file to write all runs to, as one JSON object")
@@ -92,7 +94,7 @@ func (f *fanoutFlags) config() (fanout.Config, error) {
 	}
 	c := fanout.Config{
 		Against: f.against, Duration: f.duration, Runs: f.runs, Stentord: f.stentord,
-		Janus: f.janus, Mediasoup: f.mediasoup,
+		Janus: f.janus, LiveKit: f.livekit, Mediasoup: f.mediasoup,
 		FloorCommand: []string{self, "bench", "floor"}, FloorThreads: f.threads,
 	}
 	for _, listeners := range f.listeners {
