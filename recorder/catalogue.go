@@ -16,7 +16,7 @@ import (
 )
 
 // tombstone is the name of a file in a recording's directory that says that the recording is being deleted: the mirror's.
-const tombstone = ".deleted"
+const tombstone = store.Tombstone
 
 // finishAgain is how long after a failure, a full disk say, finishing is tried again.
 const finishAgain = time.Minute
