@@ -1,6 +1,6 @@
 package cc
 
-// doubt is what is kept of a leg while its packets are stamped: what was sent, and what feedback says of it. 8 KB,
+// doubt is what is kept of a leg while its packets are stamped: what was sent, and what feedback says of it. 6.4 KB,
 // made when the doubt begins and given back when it ends. Owned by the Ladder.
 type doubt struct {
 	began  int64

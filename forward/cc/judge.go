@@ -56,9 +56,10 @@ const (
 	redAtOnce      = 20 // packets, if five of them are lost
 	redHold        = second
 	redLess        = 10 * second
-	// redFit of a capacity that congestion measured is what redundancy may fill, for estimateGoodFor: a network is
-	// another one after a minute, and the trial of more redundancy costs two seconds.
-	redFit          = 0.9
+	// redFit of a capacity that congestion measured is what redundancy may try to fill, for estimateGoodFor. Above one,
+	// because the measure is a tenth short where packets were lost by chance before they could be counted; the trial
+	// that follows costs two seconds. A network is another one after a minute.
+	redFit          = 1.1
 	estimateGoodFor = 60 * second
 	estimateMost    = 1e6 // b/s; more is of no interest, and a train arriving in one clump would say anything
 	// unheardFor without any word from a listener who is being sent to is no evidence against a rung.

@@ -90,6 +90,22 @@ func TestRandomLossIsAnsweredWithRedundancyNotWithLess(t *testing.T) {
 	}
 }
 
+// One talker with a first copy needs 94 kb/s, with a second one 131.
+func TestRedundancyTakesTheRoomThereIs(t *testing.T) {
+	t.Parallel()
+	w := world{seconds: 60, talking: talk(1), rate: fixed(110e3), buffer: 0.5, base: 30, jitter: 10, loss: random(0.1), config: full}
+	missing := 0.0
+	play(t, w, func(t *testing.T, on outcome) {
+		missing += 100 - on.heard[0]
+		if on.standing > 150 {
+			t.Errorf("standing %.0f ms", on.standing)
+		}
+	})
+	if missing > 4.5*seeds {
+		t.Errorf("%.1f %% are missing", missing/seeds)
+	}
+}
+
 func TestBurstsAreHalved(t *testing.T) {
 	t.Parallel()
 	w := world{seconds: 60, talking: talk(1), rate: fixed(0), base: 30, jitter: 10, loss: gilbert(0.2, 3), config: full}
