@@ -98,6 +98,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
 	m.collectRegistry(gauge)
+	m.collectRecorder(out)
 	t := m.engine.endpoint.Counters()
 	for kind, name := range kindNames {
 		count(descReceived, t.Kinds[kind].Load(), name)

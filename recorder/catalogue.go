@@ -301,3 +301,6 @@ func (r *Recorder) Totals() (store.Totals, bool) {
 	}
 	return mirror.Totals(), true
 }
+
+// Free is how many octets may still be written where the spool is.
+func (r *Recorder) Free() (uint64, error) { return r.disk.Free(r.config.Spool) }
