@@ -12,6 +12,7 @@ type doubt struct {
 	probe  probe
 	last   signals
 	at     int64 // of the last feedback that told of a packet of ours
+	unsaid int64 // when the first packet since then was sent; -1: none was
 	judged int64 // when calm and clean were last brought up to date
 	calm   int64 // µs without congestion, with feedback
 	clean  int64 // µs without congestion and loss
@@ -76,19 +77,22 @@ func (a *tally) n() int { return a.received + a.lost }
 func (a *tally) loss() float64 { return float64(a.lost) / float64(max(1, a.n())) }
 
 func newDoubt(t, bias int64) *doubt {
-	d := &doubt{began: t, at: t, judged: t, bias: bias, first: -1}
+	d := &doubt{began: t, at: t, judged: t, bias: bias, first: -1, unsaid: -1}
 	d.trend.reset()
 	return d
 }
 
 // sent remembers a packet.
 func (d *doubt) sent(seq uint16, size int, mark uint8, t int64) {
+	if d.unsaid < 0 {
+		d.unsaid = t
+	}
 	d.ring[seq%sentMax] = sent{uint32(t), uint16(min(max(size, 0), 1<<16-1)), uint8(seq / sentMax), inFlight | mark}
 }
 
 // feedback takes what a message says of packets that were sent, and reads the signals anew.
 func (d *doubt) feedback(f *Feedback, t int64) bool {
-	if t-d.at > outageSpan {
+	if d.unsaid >= 0 && t-d.unsaid > outageSpan { // and not a pause in which nobody talked
 		d.outage(t)
 	}
 	known := false
@@ -114,7 +118,7 @@ func (d *doubt) feedback(f *Feedback, t int64) bool {
 		}
 	}
 	if known {
-		d.at = t
+		d.at, d.unsaid = t, -1
 		d.last = d.trend.read(t)
 		if d.last.points > 0 {
 			d.last.queue += d.bias

@@ -140,7 +140,8 @@ func (l *Ladder) clock(now time.Time) int64 {
 	return l.last
 }
 
-// Sent tells of a stamped packet: its transport-wide number and its octets on the wire.
+// Sent tells of a stamped packet: its transport-wide number, which all lines of the leg share, and its octets on the wire,
+// IP and UDP included.
 func (l *Ladder) Sent(seq uint16, size int, now time.Time) {
 	if t := l.clock(now); l.doubt != nil {
 		l.doubt.sent(seq, size, 0, t)

@@ -73,6 +73,22 @@ func TestHealthyListenersCostNoFeedback(t *testing.T) {
 	}
 }
 
+func TestPausesDoNotKeepTheDoubtAlive(t *testing.T) {
+	t.Parallel()
+	spurts := func(ms int) int {
+		if ms%4000 < 1500 {
+			return 1
+		}
+		return 0
+	}
+	w := world{seconds: 60, talking: spurts, rate: fixed(0), base: 30, jitter: 10, config: full}
+	play(t, w, func(t *testing.T, on outcome) {
+		if on.lowest() != Live || on.feedbackAt > 25_000 {
+			t.Errorf("feedback until %d ms", on.feedbackAt)
+		}
+	})
+}
+
 func TestRandomLossIsAnsweredWithRedundancyNotWithLess(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 3} {
@@ -152,6 +168,15 @@ func TestThreeTalkersThroughAPathForOne(t *testing.T) {
 				t.Errorf("%d failed tries", on.moves[MoveFailed])
 			}
 		})
+	}
+}
+
+func TestTenMinutesOnASlowPath(t *testing.T) {
+	t.Parallel()
+	w := world{seconds: 590, talking: talk(3), rate: fixed(64e3), buffer: 0.5, base: 30, jitter: 10, config: full}
+	o := w.run()
+	if o.heard[0] < 99 || o.hole > 400 || o.standing > 150 || o.moves[MoveFailed] > 6 {
+		t.Errorf("%v", o)
 	}
 }
 
