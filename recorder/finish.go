@@ -332,7 +332,8 @@ func (f *finisher) seal() error {
 	m.Files = nil
 	var names []string
 	err := fs.WalkDir(os.DirFS(f.dir), ".", func(p string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() && p != manifest.Name && !strings.HasPrefix(d.Name(), ".") {
+		ours := strings.HasPrefix(p, "tracks/") || !strings.HasPrefix(d.Name(), ".") // a person's name may begin with a dot
+		if err == nil && d.Type().IsRegular() && p != manifest.Name && ours {
 			names = append(names, p)
 		}
 		return err
@@ -360,8 +361,10 @@ func (f *finisher) seal() error {
 	if m.Reason == whyDiskFull || m.Reason == whyDiskError {
 		m.State = manifest.Failed
 	}
-	if err := errors.Join(syncDir(f.dir), syncDir(filepath.Join(f.dir, "tracks")), syncDir(filepath.Join(f.dir, replayDir))); err != nil {
-		return err
+	for _, dir := range []string{"", "tracks", replayDir} {
+		if err := syncDir(filepath.Join(f.dir, dir)); err != nil && !errors.Is(err, fs.ErrNotExist) { // who wants no replay has no directory of it
+			return err
+		}
 	}
 	return manifest.Save(f.dir, m)
 }
