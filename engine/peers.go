@@ -166,6 +166,9 @@ func (p *peer) media() forward.PeerConfig {
 	}
 	if up := p.offer.Uplink(); up != nil {
 		c.PayloadType, c.UplinkLevelID = up.OpusPT, up.LevelID
+		if up.TWCC {
+			c.UplinkTWCCID = up.TWCCID
+		}
 	}
 	for _, i := range p.offer.Downlinks(p.room.slots) {
 		l := &p.offer.Lines[i]

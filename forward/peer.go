@@ -13,6 +13,7 @@ type PeerConfig struct {
 	User          any    // of the engine
 	PayloadType   uint8  // Opus, both ways
 	UplinkLevelID uint8  // RFC 6464 extension id on the line that the peer sends on; 0: none
+	UplinkTWCCID  uint8  // extension id of transport-wide sequence numbers on that line; 0: none
 	Lines         []Line // on which the peer can receive, in the offer's order
 	MaySpeak      bool
 	Muted         bool

@@ -142,6 +142,7 @@ func (rd *Reader) take(src *source, h *rtp.Header, plain []byte, now time.Time) 
 	p := src.peer
 	src.heard = now
 	rd.lookAfter(src, now)
+	rd.stamped(src, h, now)
 	// Counted and extended before anything is refused: whoever is muted keeps his place in the sequence.
 	seq, ts, restarted := src.rec.take(h, now)
 	if restarted {

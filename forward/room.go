@@ -85,10 +85,13 @@ func (r *Room) User() any { return r.user }
 // Heard is who is heard in a slot, nil: nobody.
 func (r *Room) Heard(slot int) *Peer { return r.heard[slot].Load() }
 
+// since is how old the room is.
+func (r *Room) since(now time.Time) time.Duration { return now.Sub(r.epoch) }
+
 // clock is the room's time in samples.
 func (r *Room) clock(now time.Time) uint64 {
 	// Split, because nanoseconds times 48000 overflow 64 bits after two days.
-	d := now.Sub(r.epoch)
+	d := r.since(now)
 	s, rest := d/time.Second, d%time.Second
 	return r.base + uint64(s)*opus.SampleRate + uint64(rest)*opus.SampleRate/uint64(time.Second)
 }

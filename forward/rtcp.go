@@ -100,17 +100,10 @@ func (rd *Reader) reportTo(src *source, now time.Time) {
 		block.Delay = uint32(now.Sub(r.srAt) * 65536 / time.Second)
 	}
 	room := p.room
-	b, err := rtcp.Marshal([]rtcp.Packet{
+	rd.sendTo(p, []rtcp.Packet{
 		&rtcp.ReceiverReport{SSRC: room.ssrcs[0], Reports: []rtcp.ReceptionReport{block}},
 		sdes(room.ssrcs[:1]),
 	})
-	if err != nil {
-		return
-	}
-	if l := p.attached.Load(); l != nil {
-		sh := l.shard
-		sh.do(func(time.Time) { sh.sendRTCP(l, b) })
-	}
 }
 
 // sdes names streams. All are the daemon's (RFC 3550 §6.5.1), as the answers say.

@@ -16,10 +16,11 @@ type source struct {
 	maySpeak, muted, priority bool
 	gone                      bool // left: packets that are still under way are ignored
 
-	arena  arena
-	window window
-	rec    reception
-	speech speech
+	arena    arena
+	window   window
+	rec      reception
+	feedback feedback
+	speech   speech
 
 	slot   int       // -1: not heard
 	spurt  bool      // the next published frame is the first of a spurt

@@ -159,6 +159,8 @@ func (c *Client) countRTCP(now time.Time, p rtcp.Packet) {
 		c.count.receiverReports.Add(1)
 	case *rtcp.TransportLayerCC:
 		c.count.twccFeedback.Add(1)
+		c.count.twccCame.Add(uint64(len(p.RecvDeltas)))
+		c.count.twccLost.Add(uint64(int(p.PacketStatusCount) - len(p.RecvDeltas)))
 	case *rtcp.Goodbye:
 		c.count.byes.Add(uint64(len(p.Sources)))
 	}

@@ -9,6 +9,7 @@ import (
 type counters struct {
 	decryptFailures, unknownSSRC, strangers, unknown, early atomic.Uint64
 	rtcp, senderReports, receiverReports, twccFeedback      atomic.Uint64
+	twccCame, twccLost                                      atomic.Uint64
 	byes                                                    atomic.Uint64
 	closeNotify                                             atomic.Bool
 }
@@ -40,6 +41,8 @@ type Stats struct {
 	SenderReports   uint64
 	ReceiverReports uint64
 	TWCCFeedback    uint64
+	TWCCCame        uint64 // packets of ours that feedback says have come
+	TWCCLost        uint64 // have not
 	Byes            uint64 // SSRCs that said goodbye
 	CloseNotify     bool   // the server ended the association
 
@@ -61,6 +64,7 @@ func (c *Client) Stats() Stats {
 		Strangers: c.count.strangers.Load(), Unknown: c.count.unknown.Load(), Early: c.count.early.Load(),
 		RTCP: c.count.rtcp.Load(), SenderReports: c.count.senderReports.Load(),
 		ReceiverReports: c.count.receiverReports.Load(), TWCCFeedback: c.count.twccFeedback.Load(),
+		TWCCCame: c.count.twccCame.Load(), TWCCLost: c.count.twccLost.Load(),
 		Byes: c.count.byes.Load(), CloseNotify: c.count.closeNotify.Load(),
 	}
 	ice, consentAt := c.ice.stats()
