@@ -46,6 +46,23 @@ func TestABurstTooLongForTheReaderIsSharedOut(t *testing.T) {
 	}
 }
 
+// TestPacketsThatJoinAreCheaper: what packed60 brings at once for three who talk is one message a listener.
+func TestPacketsThatJoinAreCheaper(t *testing.T) {
+	s := newStudio(t, 3, 1)
+	sh := s.plane.shards[0]
+	const listeners = 10
+	for range listeners {
+		s.attach(s.joins(3), sh)
+	}
+	ann := s.joins(0)
+	for slot, want := range []time.Duration{turnCost, turnCost + turnMore, turnCost + 2*turnMore} {
+		s.speaks(ann, slot, 0, voice)
+		if got := sh.owes(); got != listeners*want {
+			t.Errorf("%d packets for each of %d listeners are thought to take %v, want %v", slot+1, listeners, got, listeners*want)
+		}
+	}
+}
+
 func TestABusyShardIsToldAndNotWaitedFor(t *testing.T) {
 	s := newStudio(t, 1, 1)
 	sh := s.plane.shards[0]
@@ -72,7 +89,7 @@ func TestTheReaderServesHalfOfItsTimeAtMost(t *testing.T) {
 	for range 100 { // far more is asked for
 		now = now.Add(10 * time.Millisecond)
 		ts.grow(now)
-		for ts.take(50) {
+		for ts.take(50 * turnCost) {
 			sent += 50
 		}
 	}
@@ -81,7 +98,7 @@ func TestTheReaderServesHalfOfItsTimeAtMost(t *testing.T) {
 	}
 	now = now.Add(time.Hour)
 	ts.grow(now)
-	if ts.take(int(turnMax/turnCost) + 1) {
+	if ts.take(turnMax + turnCost) {
 		t.Error("an idle hour has let it save up more than a turn")
 	}
 }
