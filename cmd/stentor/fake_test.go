@@ -18,6 +18,9 @@ type fake struct {
 	control.Engine
 	log  *control.Log
 	hold chan struct{} // when not nil, Info answers only after it is closed
+
+	location string   // of its recording; empty: a bucket
+	deleted  []string // recordings
 }
 
 func (f *fake) Info(ctx context.Context) (*control.EngineInfo, error) {
@@ -115,26 +118,57 @@ func newFake() *fake { return &fake{log: control.NewLog("herald", 16)} }
 func socket(t *testing.T) string { return filepath.Join(t.TempDir(), "control.sock") }
 
 func (f *fake) RecordingStart(_ context.Context, p *control.RecordingStartParams) (*control.Recording, error) {
-	return f.recording(p.Recording), nil
+	if p.Recording == "take-1" {
+		return nil, control.Errorf(control.ReasonRecordingConflict, "there is a recording take-1 already")
+	}
+	return &control.Recording{Recording: p.Recording, Room: p.Room, State: control.RecordingRunning, Tracks: *p.Tracks, Replay: *p.Replay,
+		StartedAt: clock, Location: "file:///spool/" + p.Recording}, nil
 }
 
 func (f *fake) RecordingStop(_ context.Context, p *control.RecordingParams) (*control.Recording, error) {
-	return f.recording(p.Recording), nil
+	r, err := f.recording(p.Recording)
+	if err == nil {
+		r.State, r.StoppedAt = control.RecordingFinishing, &clock
+	}
+	return r, err
 }
 
-func (f *fake) RecordingList(_ context.Context, _ *control.RecordingListParams) (*control.RecordingList, error) {
-	return &control.RecordingList{Recordings: []control.Recording{*f.recording("take-1")}}, nil
+func (f *fake) RecordingList(_ context.Context, p *control.RecordingListParams) (*control.RecordingList, error) {
+	if p.Room != "" && p.Room != "town-hall" {
+		return &control.RecordingList{Recordings: []control.Recording{}}, nil
+	}
+	one, _ := f.recording("take-1")
+	two, _ := f.recording("take-1")
+	two.Recording, two.State, two.Reason, two.Stored = "take-0", control.RecordingFailed, "disk_full", true
+	two.StartedAt = one.StartedAt.Add(-time.Hour)
+	return &control.RecordingList{Recordings: []control.Recording{*one, *two}}, nil
 }
 
 func (f *fake) RecordingGet(_ context.Context, p *control.RecordingParams) (*control.Recording, error) {
-	return f.recording(p.Recording), nil
+	r, err := f.recording(p.Recording)
+	if err == nil {
+		r.People = []control.RecordedPerson{
+			{Peer: "ann", File: "tracks/ann.ogg", SpokenS: 95.2, Lost: 3, DriftPPM: 12.34},
+			{Peer: "bob", File: "tracks/bob.ogg", SpokenS: 7, DriftPPM: -0.5},
+		}
+	}
+	return r, err
 }
 
-func (f *fake) RecordingDelete(_ context.Context, _ *control.RecordingParams) (*control.Empty, error) {
+func (f *fake) RecordingDelete(_ context.Context, p *control.RecordingParams) (*control.Empty, error) {
+	f.deleted = append(f.deleted, p.Recording)
 	return &control.Empty{}, nil
 }
 
-// recording is the one that this fake knows, under any name.
-func (f *fake) recording(name string) *control.Recording {
-	return &control.Recording{Recording: name, Room: "town-hall", State: control.RecordingRunning, Tracks: true, Replay: true}
+// recording is the one that this fake knows.
+func (f *fake) recording(name string) (*control.Recording, error) {
+	if name != "take-1" {
+		return nil, control.Errorf(control.ReasonRecordingNotFound, "there is no recording %s", name)
+	}
+	location := f.location
+	if location == "" {
+		location = "s3://replays/take-1?endpoint=127.0.0.1:9000"
+	}
+	return &control.Recording{Recording: name, Room: "town-hall", State: control.RecordingRunning, Tracks: true, Replay: true,
+		StartedAt: clock.Add(-192 * time.Second), DurationS: 192.4, SafeS: 191.9, Bytes: 2_345_678, Dropped: 7, Location: location}, nil
 }

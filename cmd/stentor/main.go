@@ -82,7 +82,8 @@ func (t *tool) command() *cobra.Command {
 	flags.StringVar(&t.control, "control", t.control, "path of the daemon's control socket; also "+envControl)
 	flags.BoolVar(&t.json, "json", false, "print the protocol's objects, one a line")
 	flags.DurationVar(&t.timeout, "timeout", 5*time.Second, "how long to wait for an answer")
-	root.AddCommand(t.infoCommand(), t.roomsCommand(), t.peersCommand(), t.eventsCommand(), t.benchCommand(), t.versionCommand())
+	root.AddCommand(t.infoCommand(), t.roomsCommand(), t.peersCommand(), t.eventsCommand(), t.recordCommand(), t.benchCommand(),
+		t.versionCommand())
 	return root
 }
 
