@@ -7,6 +7,7 @@
 //  2. The link between the two hosts decides its fate: dropped, delivered now, delivered later, delivered twice
 //     (link.go). Each flow (sender's address, receiver's address) draws from its own generator, seeded by the
 //     network's seed and the two addresses: the same sends in a flow meet the same fate, whatever other flows do.
+//     A link may leave the decision to a Path of its own (bench/impair has one).
 //  3. What is late waits in one heap, ordered by due time and then by sending; one timer serves the heap
 //     (schedule.go), so a packet costs no goroutine.
 //  4. The receiver's queue is bounded as a kernel's is. Socket.ReadBatch lends up to transport.BatchSize of it;

@@ -19,6 +19,14 @@ type Link struct {
 	Reorder   bool          // jitter may let a datagram overtake another; otherwise a flow stays in order
 	Down      bool          // nothing gets through
 	MTU       int           // longest datagram carried, in octets; 0 means transport.DatagramSize
+	Path      Path          // not nil: decides, instead of all the above but MTU
+}
+
+// A Path decides what becomes of a link's datagrams, whatever flow they belong to: a bottleneck for example, which they
+// share. Its methods are called one at a time, in the order of sending.
+type Path interface {
+	// Send takes a datagram of size octets, UDP and IP headers not included, and tells when it arrives, if it does.
+	Send(now time.Time, size int) (at time.Time, arrives bool)
 }
 
 // hosts name a Link: from one host to another, the zero Addr for any.

@@ -220,6 +220,10 @@ func (n *Network) route(b []byte, key flowKey) {
 		n.flows[key] = f
 	}
 	l := n.linkBetween(key.from.Addr(), key.to.Addr())
+	if l.Path != nil {
+		n.follow(&l, b, key)
+		return
+	}
 	fate := f.draw(&l)
 	switch {
 	case l.Down:
@@ -242,6 +246,25 @@ func (n *Network) route(b []byte, key flowKey) {
 		} else {
 			n.deliver(data, key)
 		}
+	}
+}
+
+// follow lets a link's Path decide. Called with mu held.
+func (n *Network) follow(l *Link, b []byte, key flowKey) {
+	if len(b) > l.limit() {
+		n.counters.TooLong++
+		return
+	}
+	now := time.Now()
+	n.deliverDue(now)
+	at, arrives := l.Path.Send(now, len(b))
+	switch {
+	case !arrives:
+		n.counters.Lost++
+	case at.After(now):
+		n.postpone(late{due: at, data: append(n.spare(), b...), flow: key})
+	default:
+		n.deliver(append(n.spare(), b...), key)
 	}
 }
 

@@ -543,3 +543,49 @@ func TestDueDatagramsComeBeforeNewOnes(t *testing.T) {
 		}
 	}
 }
+
+// tube is a Path that takes one datagram a second, and loses every third.
+type tube struct {
+	free time.Time
+	n    int
+}
+
+func (p *tube) Send(now time.Time, size int) (time.Time, bool) {
+	p.n++
+	if p.free.Before(now) {
+		p.free = now
+	}
+	p.free = p.free.Add(time.Second)
+	return p.free, p.n%3 != 0 && size == 4
+}
+
+func TestAPathDecidesForAllFlowsOfItsLink(t *testing.T) {
+	story(t, 1, func(t *testing.T, n *Network, a, b *Socket) {
+		c := listen(t, n, netip.MustParseAddrPort("10.0.0.9:1"))
+		n.SetLink(netip.Addr{}, bob.Addr(), Link{Path: &tube{}, Loss: 1, Delay: time.Hour})
+		start := time.Now()
+		for i := range uint32(3) { // one after the other through one tube, whoever sends
+			send(t, a, bob, i)
+			send(t, c, bob, 10+i)
+		}
+		send(t, b, alice, 7) // the way back is another
+		if batch, err := a.ReadBatch(time.Time{}); err != nil || len(batch) != 1 || time.Since(start) != 0 {
+			t.Errorf("back: %d datagrams, %v", len(batch), err)
+		}
+		for _, want := range []struct {
+			number uint32
+			at     time.Duration
+		}{{0, time.Second}, {10, 2 * time.Second}, {11, 4 * time.Second}, {2, 5 * time.Second}} {
+			batch, err := b.ReadBatch(time.Time{})
+			if err != nil || len(batch) != 1 {
+				t.Fatalf("%d datagrams, %v", len(batch), err)
+			}
+			if got := binary.BigEndian.Uint32(batch[0].Data); got != want.number || time.Since(start) != want.at {
+				t.Errorf("%d after %v, want %d after %v", got, time.Since(start), want.number, want.at)
+			}
+		}
+		if got := n.Counters(); got.Lost != 2 {
+			t.Errorf("counters %+v", got)
+		}
+	})
+}
