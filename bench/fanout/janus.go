@@ -64,7 +64,7 @@ const janusConfig = `general: {
 	transports_folder = "%[1]s/transports"
 	events_folder = "%[1]s/none"
 	loggers_folder = "%[1]s/none"
-	debug_level = 2
+	debug_level = 4
 	debug_timestamps = false
 	session_timeout = 0
 	event_loops = %[2]d
@@ -114,7 +114,7 @@ func (j *janus) configure() error {
 	return nil
 }
 
-func (j *janus) Start(ctx context.Context, load Load) (err error) {
+func (j *janus) Start(ctx context.Context, load Load) error {
 	j.load = load
 	j.joined.Store(0)
 	if err := j.address.open(ctx); err != nil {
@@ -126,24 +126,43 @@ func (j *janus) Start(ctx context.Context, load Load) (err error) {
 	if err := allowFiles(); err != nil {
 		return err
 	}
+	if err := j.launchAgain(ctx); err != nil {
+		return err
+	}
+	return j.open(ctx)
+}
+
+// launchAgain launches as often as Janus trips over its own feet.
+func (j *janus) launchAgain(ctx context.Context) (err error) {
+	for range janusStarts {
+		if err = j.launch(ctx); err == nil || !strings.Contains(j.log.String(), janusStillborn) {
+			return err
+		}
+	}
+	return err
+}
+
+// launch starts the process and connects to its socket.
+func (j *janus) launch(ctx context.Context) error {
 	if err := j.start(j.binary, "--configs-folder", j.dir, "--config", filepath.Join(j.dir, "janus.jcfg"), "--disable-colors"); err != nil {
 		return err
 	}
-	err = j.until(ctx, func(ctx context.Context) (err error) {
+	return j.until(ctx, func(ctx context.Context) (err error) {
 		if !strings.Contains(j.log.String(), janusReady) {
 			return errors.New("janus does not listen yet")
 		}
 		j.api, err = dialJanus(ctx, filepath.Join(j.dir, "api"))
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return j.open(ctx)
 }
 
-// janusReady is what Janus says when its socket may be used. Who connects earlier ends the thread that would answer (1.1.2).
-const janusReady = "Janus API: enabled"
+const (
+	// janusReady is what Janus says at level 4 when its socket may be used.
+	janusReady = "Unix Sockets transport plugin initialized!"
+	// janusStillborn is what it says when the socket's thread has looked whether it is wanted before it was (1.1.2). Another start helps.
+	janusStillborn = "No Janus API transport is available"
+	janusStarts    = 5
+)
 
 // janusRoom is the number of the room.
 const janusRoom = 1

@@ -222,3 +222,21 @@ func TestMediasoupNamesItsProcesses(t *testing.T) {
 		}
 	}
 }
+
+func TestAStillbornJanusIsStartedAgain(t *testing.T) {
+	for text, want := range map[string]int{janusStillborn: janusStarts, "no such option": 1} {
+		dir := t.TempDir()
+		script := "#!/bin/sh\necho start >> " + dir + "/starts\necho '" + text + "'\nexit 1\n"
+		if err := os.WriteFile(filepath.Join(dir, "janus"), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		j := &janus{binary: filepath.Join(dir, "janus"), dir: dir}
+		if err := j.launchAgain(t.Context()); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("got %v", err)
+		}
+		starts, err := os.ReadFile(filepath.Join(dir, "starts"))
+		if n := strings.Count(string(starts), "start"); err != nil || n != want {
+			t.Errorf("%q: %d starts, %v", text, n, err)
+		}
+	}
+}
