@@ -28,20 +28,22 @@ var law = []struct {
 	{"transport/simnet", []string{"transport"}},
 	{"transport", nil},
 	{"forward/opus", nil},
+	{"forward/red", nil},
 	{"forward/cc", nil},
-	{"forward", []string{"transport", "forward/opus", "forward/cc"}},
+	{"forward", []string{"transport", "forward/opus", "forward/red", "forward/cc"}},
 	{"recorder/replay", []string{"recorder/manifest", "recorder/store"}},
 	{"recorder", []string{"forward/opus"}},
 	{"engine/control", nil},
 	{"engine", []string{"transport", "transport/sdp", "forward", "recorder/", "engine/control"}},
-	{"bench", []string{"transport", "transport/simnet", "transport/sdp", "engine", "engine/control", "bench/"}},
+	{"bench", []string{"transport", "transport/simnet", "transport/sdp", "engine", "engine/control", "forward/red", "bench/"}},
 	{"cmd", []string{"engine", "engine/control", "recorder/", "bench/"}},
 }
 
 // clockless are files and directories that take now as an argument.
 var clockless = []string{
 	"forward/selection.go", "forward/speech.go", "forward/window.go", "forward/source.go", "forward/program.go",
-	"forward/leg.go", "forward/rtcp.go", "forward/arena.go", "forward/pack.go", "forward/rendition.go", "forward/opus", "forward/cc",
+	"forward/leg.go", "forward/rtcp.go", "forward/arena.go", "forward/pack.go", "forward/rendition.go", "forward/restore.go",
+	"forward/opus", "forward/red", "forward/cc",
 	"recorder/align", "recorder/cmaf", "recorder/mix", "recorder/ogg",
 	"transport/demux.go", "transport/gcm.go", "transport/srtp.go", "transport/sdp",
 }

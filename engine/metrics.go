@@ -33,6 +33,7 @@ var (
 	descHandshakes = desc("transport_handshakes_total", "DTLS handshakes by result.", "result")
 	descMoves      = desc("transport_path_moves_total", "Sessions that have changed their network path.")
 	descPublished  = desc("forward_published_packets_total", "Packets that went into the rooms' programs.")
+	descRecovered  = desc("forward_red_recovered_packets_total", "Packets that had been lost on the way in and came back with redundancy.")
 	descSent       = desc("forward_sent_packets_total", "Packets sent, by shard.", "shard")
 	descSentB      = desc("forward_sent_bytes_total", "Octets sent, by shard, without IP and UDP headers.", "shard")
 	descSendCalls  = desc("forward_send_calls_total", "System calls that sent them, by shard.", "shard")
@@ -111,6 +112,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 
 	st := m.engine.plane.Stats()
 	count(descPublished, st.Published)
+	count(descRecovered, st.Recovered)
 	count(descRTCPBad, st.RTCPMalformed)
 	var full, unreachable, joined, fallback uint64
 	var followers [4]int

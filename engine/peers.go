@@ -165,14 +165,14 @@ func (p *peer) media() forward.PeerConfig {
 		MaySpeak: p.params.MaySpeak, Muted: p.params.Muted, Priority: p.params.Priority,
 	}
 	if up := p.offer.Uplink(); up != nil {
-		c.PayloadType, c.UplinkLevelID = up.OpusPT, up.LevelID
+		c.PayloadType, c.RedundancyPT, c.UplinkLevelID = up.OpusPT, up.RedPT, up.LevelID
 		if up.TWCC {
 			c.UplinkTWCCID = up.TWCCID
 		}
 	}
 	for _, i := range p.offer.Downlinks(p.room.slots) {
 		l := &p.offer.Lines[i]
-		c.Lines = append(c.Lines, forward.Line{PayloadType: l.OpusPT, LevelID: l.LevelID})
+		c.Lines = append(c.Lines, forward.Line{PayloadType: l.OpusPT, RedundancyPT: l.RedPT, LevelID: l.LevelID})
 	}
 	return c
 }
@@ -418,7 +418,8 @@ func (p *peer) addStatistics(st *control.Peer, now time.Time) {
 	up, down := &p.fwd.Up, &p.fwd.Down
 	st.Uplink = &control.Uplink{
 		Packets: up.Packets.Load(), Bytes: up.Bytes.Load(), Lost: up.Lost.Load(), Dropped: up.Dropped.Load(),
-		JitterMs: float64(up.Jitter.Load()) / samplesPerMs, LevelDBov: -int(up.Level.Load()),
+		Recovered: up.Recovered.Load(),
+		JitterMs:  float64(up.Jitter.Load()) / samplesPerMs, LevelDBov: -int(up.Level.Load()),
 	}
 	st.Downlink = &control.Downlink{
 		Packets: down.Packets.Load(), Bytes: down.Bytes.Load(), Lost: down.Lost.Load(),

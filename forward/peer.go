@@ -11,7 +11,8 @@ import (
 type PeerConfig struct {
 	AudioID       uint32 // the CSRC of this peer's voice
 	User          any    // of the engine
-	PayloadType   uint8  // Opus, both ways
+	PayloadType   uint8  // of Opus that the peer sends
+	RedundancyPT  uint8  // of RFC 2198 that it sends, with Opus in its blocks; 0: none
 	UplinkLevelID uint8  // RFC 6464 extension id on the line that the peer sends on; 0: none
 	UplinkTWCCID  uint8  // extension id of transport-wide sequence numbers on that line; 0: none
 	Lines         []Line // on which the peer can receive, in the offer's order
@@ -20,10 +21,16 @@ type PeerConfig struct {
 	Priority      bool
 }
 
+// sends tells whether a payload type was agreed on for what the peer sends.
+func (c *PeerConfig) sends(pt uint8) bool {
+	return pt == c.PayloadType || pt == c.RedundancyPT && pt != 0
+}
+
 // Line is one audio line that a peer can receive on.
 type Line struct {
-	PayloadType uint8 // Opus
-	LevelID     uint8 // RFC 6464 extension id, 0: none
+	PayloadType  uint8 // Opus
+	RedundancyPT uint8 // RFC 2198 with Opus in its blocks, 0: not to be sent
+	LevelID      uint8 // RFC 6464 extension id, 0: none
 }
 
 // Peer is one participant in the data plane: a source, and a leg once its session is secured. Its User and the

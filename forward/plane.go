@@ -26,6 +26,7 @@ type Plane struct {
 	// Atomic.
 	drops         Drops         // on the way in
 	published     atomic.Uint64 // packets that went into programs
+	recovered     atomic.Uint64 // packets that redundancy brought
 	rtcpMalformed atomic.Uint64
 }
 
@@ -84,6 +85,7 @@ func (p *Plane) leastLoaded() *shard {
 // Stats is what the data plane has counted since it was made.
 type Stats struct {
 	Published     uint64 // packets that went into programs
+	Recovered     uint64 // packets that redundancy brought
 	RTCPMalformed uint64
 	Shards        []ShardStats
 }
@@ -98,7 +100,7 @@ type ShardStats struct {
 
 // Stats reads the counters.
 func (p *Plane) Stats() Stats {
-	st := Stats{Published: p.published.Load(), RTCPMalformed: p.rtcpMalformed.Load()}
+	st := Stats{Published: p.published.Load(), Recovered: p.recovered.Load(), RTCPMalformed: p.rtcpMalformed.Load()}
 	for _, s := range p.shards {
 		sh := ShardStats{Legs: int(s.load.Load()), Busy: time.Duration(s.busy.Load()), Sent: s.out.Counters()}
 		for r := range sh.Followers {

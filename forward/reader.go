@@ -8,6 +8,7 @@ import (
 
 	"github.com/pion/rtp"
 	"stentor/forward/opus"
+	"stentor/forward/red"
 	"stentor/transport"
 )
 
@@ -42,6 +43,7 @@ type Reader struct {
 	packing   []*Room   // that somebody follows packed, or is about to
 	scratch   []*pack   // of flushAll
 	heard     Heard     // of tap
+	red       red.Packet // of unpack
 	rtcp      [transport.DatagramSize]byte
 }
 
@@ -157,6 +159,13 @@ func (rd *Reader) take(src *source, h *rtp.Header, plain []byte, now time.Time) 
 		return
 	}
 	p.Up.Bytes.Add(uint64(len(payload)))
+	redundant := h.PayloadType != p.config.PayloadType
+	if redundant {
+		if payload, drop = rd.unpack(src, payload); drop != dropCount {
+			rd.drop(src, drop)
+			return
+		}
+	}
 	samples, ok := opus.Duration(payload)
 	if !ok {
 		rd.drop(src, DropMalformed)
@@ -169,7 +178,8 @@ func (rd *Reader) take(src *source, h *rtp.Header, plain []byte, now time.Time) 
 	if !src.window.fits(seq) {
 		src.window.skip(seq)
 	}
-	rd.order(src, f, len(plain), now)
+	restored := redundant && rd.restore(src, &f, now)
+	rd.order(src, f, restored, len(plain), now)
 }
 
 // accept applies the gate at the ingress and takes the payload out of a packet; dropCount stands for "accepted".
@@ -179,7 +189,7 @@ func (rd *Reader) accept(src *source, h *rtp.Header, plain []byte) ([]byte, Drop
 		return nil, DropNotAllowed
 	case src.muted:
 		return nil, DropMuted
-	case h.PayloadType != src.peer.config.PayloadType:
+	case !src.peer.config.sends(h.PayloadType):
 		return nil, DropPayloadType
 	}
 	payload := plain[headerLength(plain):]
@@ -220,10 +230,14 @@ func (rd *Reader) level(src *source, h *rtp.Header) uint8 {
 	return ext[0]
 }
 
-// order puts a frame into the window and hears what is in order by now. size is what it holds of the arena.
-func (rd *Reader) order(src *source, f frame, size int, now time.Time) {
-	if !src.window.put(f, now) {
+// order puts a frame into the window and hears what is in order by now. size is what it holds of the arena, or what those
+// hold that it has restored.
+func (rd *Reader) order(src *source, f frame, restored bool, size int, now time.Time) {
+	put := src.window.put(f, now)
+	if !put {
 		rd.drop(src, DropLate)
+	}
+	if !put && !restored {
 		return
 	}
 	src.arena.keep(size)

@@ -17,6 +17,10 @@ func FuzzReader(f *testing.F) {
 		1, 20, 0, 1, 0xFF, 0xFF, 0xFF, 0, 10, 0xFB, 6, 0, 0, 20, 0, 40, 0x80, 0, 0, 0, 30, 0xF8, 9, 0,
 		0xF0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, 255, 0, 3, 0, 0, 7, 0x80, 30, 0xF8, 1, 0,
 	})
+	f.Add([]byte{
+		0, 20, 0, 1, 0, 0, 0, 0, 30, 0xF8, 9, 0, 0, 20, 0, 3, 0, 0, 7, 0x80, 0x0F, 0, 1, 4,
+		0, 20, 0, 9, 0, 0, 0x1E, 0, 0x1E, 0, 2, 4, 0, 20, 0, 8, 0, 0, 0x1A, 0x40, 0xF8, 0xF8, 3, 4,
+	})
 	endpoint := newEndpoint(f) // one for all: its certificate costs more than a script
 	f.Fuzz(func(t *testing.T, script []byte) {
 		s := newStudioOn(t, endpoint, 2, 1)
@@ -52,6 +56,11 @@ func hostile(s *studio, peers []*Peer, b []byte) {
 	h := rtp.Header{
 		Version: 2, PayloadType: 111, SequenceNumber: binary.BigEndian.Uint16(b[2:]),
 		Timestamp: binary.BigEndian.Uint32(b[4:]), SSRC: uint32(b[0] >> 6), Padding: b[0]&0x20 != 0,
+	}
+	if b[11]&0x04 != 0 { // redundant, with the octets before the payload as headers
+		h.PayloadType = 63
+		s.arrives(p, h, append([]byte{0x80 | 111, b[8], b[9] & 0xfc, b[10] & 3, 111}, b[8:11]...))
+		return
 	}
 	if b[0]&0x10 == 0 {
 		if err := h.SetExtension(1, b[8:9]); err != nil {

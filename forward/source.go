@@ -58,6 +58,8 @@ type Uplink struct {
 	Dropped atomic.Uint64 // came and was not forwarded
 	Jitter  atomic.Uint32 // RFC 3550 §6.4.1, in samples at 48 kHz
 	Level   atomic.Uint32 // last RFC 6464 level, decibels below overload
+
+	Recovered atomic.Uint64 // had not come when redundancy brought it
 }
 
 // reception keeps the sequence, clock and statistics of an RTP stream (RFC 3550 §6.4.1, A.1, A.3, A.8).

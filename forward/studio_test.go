@@ -78,9 +78,9 @@ func newStudioOn(t testing.TB, endpoint *transport.Endpoint, slots, shards int) 
 func (s *studio) speaker() *Peer { return s.joins(3) }
 
 func (s *studio) joins(lines int) *Peer {
-	c := PeerConfig{AudioID: 1000 + uint32(lines), PayloadType: 111, UplinkLevelID: 1, MaySpeak: true}
+	c := PeerConfig{AudioID: 1000 + uint32(lines), PayloadType: 111, RedundancyPT: 63, UplinkLevelID: 1, MaySpeak: true}
 	for range lines {
-		c.Lines = append(c.Lines, Line{PayloadType: 111, LevelID: 2})
+		c.Lines = append(c.Lines, Line{PayloadType: 111, RedundancyPT: 63, LevelID: 2})
 	}
 	return s.room.Join(c)
 }

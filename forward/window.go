@@ -19,6 +19,8 @@ type frame struct {
 	samples int    // duration
 	level   uint8  // RFC 6464 octet
 	came    time.Time
+
+	restored bool // did not come itself, another packet brought its payload
 }
 
 // window puts a source's packets in order. Owned by the Reader.
@@ -26,7 +28,9 @@ type window struct {
 	frames  [windowSize]frame
 	has     [windowSize]bool
 	held    int
+	arrived int    // of those held, not restored
 	next    uint64 // sequence number that is due
+	end     uint64 // of the last frame that was popped, on the source's clock
 	skipped int    // lost before next, not told yet
 	started bool
 }
@@ -44,6 +48,27 @@ func (w *window) put(f frame, now time.Time) bool {
 	f.came = now
 	w.frames[i], w.has[i] = f, true
 	w.held++
+	if !f.restored {
+		w.arrived++
+	}
+	return true
+}
+
+// lacks tells whether a frame is still wanted, is not there, and lies on the clock where its number says: behind those
+// before it and before those behind it.
+func (w *window) lacks(seq, ts uint64, samples int) bool {
+	if !w.started || seq < w.next || !w.fits(seq) || w.has[seq%windowSize] || ts < w.end {
+		return false
+	}
+	for n := w.next; n < w.next+windowSize; n++ {
+		f := &w.frames[n%windowSize]
+		if !w.has[n%windowSize] {
+			continue
+		}
+		if n < seq && f.ts+uint64(f.samples) > ts || n > seq && ts+uint64(samples) > f.ts {
+			return false
+		}
+	}
 	return true
 }
 
@@ -62,11 +87,15 @@ func (w *window) pop(now time.Time, force bool) (f frame, lost int, ok bool) {
 		n++
 	}
 	i := n % windowSize
-	// Fewer than windowHeld frames that wait are one, this one.
-	if n != w.next && !force && w.held < windowHeld && now.Sub(w.frames[i].came) < windowWait {
+	// Fewer than windowHeld that have come themselves are one: the network may still have overtaken no more than itself.
+	if n != w.next && !force && w.arrived < windowHeld && now.Sub(w.frames[i].came) < windowWait {
 		return frame{}, 0, false
 	}
 	f, lost = w.frames[i], int(n-w.next)+w.skipped
+	if !f.restored {
+		w.arrived--
+	}
+	w.end = f.ts + uint64(f.samples)
 	w.frames[i], w.has[i], w.skipped = frame{}, false, 0
 	w.held--
 	w.next = n + 1

@@ -42,6 +42,7 @@ func journey(rng *rand.Rand, n int, loss, reorder, double float64) (out []arriva
 type windowModel struct {
 	t      *testing.T
 	held   map[uint64]time.Time
+	other  map[uint64]bool // of those, by others' packets
 	next   uint64
 	popped map[uint64]bool
 	taken  map[uint64]bool
@@ -66,25 +67,28 @@ func (m *windowModel) pop(seq uint64, lost int, now time.Time, forced bool) {
 	if seq != m.next+uint64(lost) {
 		m.t.Fatalf("frame %d with %d lost, %d was due", seq, lost, m.next)
 	}
-	if !forced && lost > m.skip && len(m.held) < windowHeld && now.Sub(came) < windowWait {
+	if !forced && lost > m.skip && m.arrived() < windowHeld && now.Sub(came) < windowWait {
 		m.t.Fatalf("frame %d given up for after %v", seq, now.Sub(came))
 	}
 	delete(m.held, seq)
+	delete(m.other, seq)
 	m.popped[seq], m.next, m.total, m.lost, m.skip = true, seq+1, m.total+1, m.lost+lost, 0
 }
 
+// arrived is how many have come themselves.
+func (m *windowModel) arrived() int { return len(m.held) - len(m.other) }
+
 // rests checks what is left behind when nothing more comes out.
 func (m *windowModel) rests(now time.Time) {
-	if len(m.held) >= windowHeld {
+	if m.arrived() >= windowHeld {
 		m.t.Fatalf("%d frames wait", len(m.held))
 	}
-	for seq, came := range m.held {
-		if seq == m.next {
-			m.t.Fatalf("frame %d waits for nothing", seq)
-		}
-		if now.Sub(came) >= windowWait {
-			m.t.Fatalf("frame %d has waited %v", seq, now.Sub(came))
-		}
+	first := uint64(1<<64 - 1)
+	for seq := range m.held {
+		first = min(first, seq)
+	}
+	if came, ok := m.held[first]; ok && (first == m.next || now.Sub(came) >= windowWait) {
+		m.t.Fatalf("frame %d has waited %v, %d is due", first, now.Sub(came), m.next)
 	}
 }
 
@@ -92,9 +96,10 @@ func TestWindowKeepsItsContract(t *testing.T) {
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		var w window
+		depth := uint64(seed % 3) // of redundancy
 		loss, reorder, double := rng.Float64()*0.2, rng.Float64()*0.4, rng.Float64()*0.1
 		start := time.Unix(1e9, 0)
-		m := &windowModel{t: t, held: map[uint64]time.Time{}, popped: map[uint64]bool{}, taken: map[uint64]bool{}}
+		m := &windowModel{t: t, held: map[uint64]time.Time{}, other: map[uint64]bool{}, popped: map[uint64]bool{}, taken: map[uint64]bool{}}
 		pop := func(now time.Time, force bool) {
 			for {
 				f, lost, ok := w.pop(now, force)
@@ -123,9 +128,20 @@ func TestWindowKeepsItsContract(t *testing.T) {
 					w.skip(a.seq)
 				}
 			}
+			for seq := a.seq - depth; seq < a.seq; seq++ {
+				_, held := m.held[seq]
+				want := w.started && seq >= m.next+uint64(m.skip) && !held
+				if got := w.lacks(seq, seq*frameSamples, frameSamples); got != want {
+					t.Fatalf("seed %d: frame %d lacking: %v, want %v (due: %d)", seed, seq, got, want, m.next)
+				}
+				if want {
+					w.put(frame{seq: seq, ts: seq * frameSamples, samples: frameSamples, restored: true}, now)
+					m.held[seq], m.other[seq], m.taken[seq] = now, true, true
+				}
+			}
 			_, held := m.held[a.seq]
 			want := a.seq >= m.next && !held
-			if got := w.put(frame{seq: a.seq}, now); got != want {
+			if got := w.put(frame{seq: a.seq, ts: a.seq * frameSamples, samples: frameSamples}, now); got != want {
 				t.Fatalf("seed %d: frame %d taken: %v, want %v (due: %d)", seed, a.seq, got, want, m.next)
 			}
 			if want {

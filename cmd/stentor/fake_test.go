@@ -76,7 +76,7 @@ func (f *fake) PeerGet(_ context.Context, p *control.PeerParams) (*control.Peer,
 	}
 	a := peer("ann", control.StateConnected, true)
 	a.Path = &control.Path{Remote: "198.51.100.4:50000", SRTPProfile: "AEAD_AES_128_GCM", LastSeenS: 0.2}
-	a.Uplink = &control.Uplink{Packets: 5000, Bytes: 400_000, Lost: 3, Dropped: 12, JitterMs: 1.25, LevelDBov: -24}
+	a.Uplink = &control.Uplink{Packets: 5000, Bytes: 400_000, Lost: 3, Recovered: 2, Dropped: 12, JitterMs: 1.25, LevelDBov: -24}
 	a.Downlink = &control.Downlink{Packets: 9000, Bytes: 1_250_000, Lost: 1, Lines: 3, LossPercent: 0.4, JitterMs: 2.75}
 	return &a, nil
 }

@@ -163,6 +163,7 @@ func (t *tool) peerTable(tab *table, peers []control.Peer) {
 	if u := p.Uplink; u != nil {
 		tab.row("uplink", traffic(u.Packets, u.Bytes, lifetime))
 		tab.row("  lost, dropped", fmt.Sprintf("%d, %d", u.Lost, u.Dropped))
+		tab.row("  recovered", fmt.Sprint(u.Recovered))
 		tab.row("  jitter", fmt.Sprintf("%.1f ms", u.JitterMs))
 		tab.row("  level", fmt.Sprintf("%d dBov", u.LevelDBov))
 	}

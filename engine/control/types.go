@@ -187,7 +187,8 @@ type Path struct {
 type Uplink struct {
 	Packets   uint64  `json:"packets"`
 	Bytes     uint64  `json:"bytes"`      // RTP payload
-	Lost      uint64  `json:"lost"`       // gaps that were never filled
+	Lost      uint64  `json:"lost"`       // that the network has lost
+	Recovered uint64  `json:"recovered"`  // given back by redundancy (RFC 2198) in other packets
 	Dropped   uint64  `json:"dropped"`    // came, but not forwarded: silence, muted, not allowed, late
 	JitterMs  float64 `json:"jitter_ms"`  // RFC 3550 §6.4.1
 	LevelDBov int     `json:"level_dbov"` // last audio level, -127 (silence) … 0 (loudest), RFC 6464

@@ -121,7 +121,7 @@ func (o *Offer) tagged() int {
 
 // rejection repeats kind, profile and one format with port 0 (RFC 3264 §6); such a line is in no group.
 func (l *Line) rejection() *pion.MediaDescription {
-	m := l.description(0, l.format)
+	m := l.description(0, []string{l.format})
 	m.Attributes = append(l.midAttribute(), property(Inactive.String()))
 	return m
 }
@@ -135,8 +135,8 @@ func (l *Line) acceptance(c *AnswerConfig, digest string, uplink bool, slot int)
 	if uplink {
 		ours |= RecvOnly
 	}
-	pt := strconv.Itoa(int(l.OpusPT))
-	m := l.description(9, pt)
+	pt, red := strconv.Itoa(int(l.OpusPT)), strconv.Itoa(int(l.RedPT))
+	m := l.description(9, l.formats(uplink))
 	a := make([]pion.Attribute, 0, 24+len(c.Candidates))
 	a = append(a, l.midAttribute()...)
 	// Only the tagged section's transport counts, but older browsers want to see it in each.
@@ -147,6 +147,9 @@ func (l *Line) acceptance(c *AnswerConfig, digest string, uplink bool, slot int)
 		a = append(a, property("rtcp-rsize"))
 	}
 	a = append(a, attr("rtpmap", pt+" opus/48000/2"), attr("fmtp", pt+" "+parameters))
+	if l.RedPT != 0 {
+		a = append(a, attr("rtpmap", red+" red/48000/2"), attr("fmtp", red+" "+pt+"/"+pt))
+	}
 	if l.TWCC && l.TWCCID != 0 {
 		a = append(a, attr("rtcp-fb", pt+" transport-cc"))
 	}
@@ -159,11 +162,24 @@ func (l *Line) acceptance(c *AnswerConfig, digest string, uplink bool, slot int)
 	return m
 }
 
-func (l *Line) description(port int, format string) *pion.MediaDescription {
+// formats are the payload types of the answer, the preferred first. On the uplink that is redundancy: browsers send it only
+// when it stands before Opus, and what the network then loses of a speaker is lost to nobody.
+func (l *Line) formats(uplink bool) []string {
+	opus, red := strconv.Itoa(int(l.OpusPT)), strconv.Itoa(int(l.RedPT))
+	switch {
+	case l.RedPT == 0:
+		return []string{opus}
+	case uplink:
+		return []string{red, opus}
+	}
+	return []string{opus, red}
+}
+
+func (l *Line) description(port int, formats []string) *pion.MediaDescription {
 	return &pion.MediaDescription{
 		MediaName: pion.MediaName{
 			Media: l.Kind, Port: pion.RangedPort{Value: port},
-			Protos: strings.Split(l.proto, "/"), Formats: []string{format},
+			Protos: strings.Split(l.proto, "/"), Formats: formats,
 		},
 		ConnectionInformation: &pion.ConnectionInformation{
 			NetworkType: "IN", AddressType: "IP4", Address: &pion.Address{Address: "0.0.0.0"},

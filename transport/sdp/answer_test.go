@@ -158,6 +158,41 @@ func TestSlotsAreSeparateStreams(t *testing.T) {
 	}
 }
 
+// Browsers send redundancy when its payload type stands before that of Opus, and with parameters that fit.
+func TestRedundancyIsPreferredFromSpeakersAndAllowedToListeners(t *testing.T) {
+	s := sections(answer(t, parse(t, fixture(t, "offer_chromium_listener")), 3))
+	for i, want := range []string{"63 111", "111 63", "111 63"} {
+		if first := "m=audio 9 UDP/TLS/RTP/SAVPF " + want + "\r\n"; !strings.HasPrefix(s[1+i], first) {
+			t.Errorf("section %d is not %q:\n%s", i, first, s[1+i])
+		}
+		if both := "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n"; !strings.Contains(s[1+i], both) {
+			t.Errorf("section %d lacks %q:\n%s", i, both, s[1+i])
+		}
+	}
+	if s := answer(t, parse(t, fixture(t, "offer_firefox_listener")), 3); strings.Contains(s, "red/48000") {
+		t.Errorf("redundancy for one who has not offered it:\n%s", s)
+	}
+}
+
+func TestRedundancyOfSomethingElseIsNotTaken(t *testing.T) {
+	for says, want := range map[string]uint8{
+		"63\r\na=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111":                               63,
+		"63\r\na=rtpmap:63 RED/48000/2\r\na=fmtp:63 111/111/111":                           63,
+		"63\r\na=rtpmap:63 red/48000/2":                                                    0, // of what?
+		"63\r\na=rtpmap:63 red/48000/2\r\na=fmtp:63 111":                                   0,
+		"63\r\na=rtpmap:63 red/48000/2\r\na=fmtp:63 111/0":                                 0,
+		"63\r\na=rtpmap:63 red/8000\r\na=fmtp:63 111/111":                                  0,
+		"0\r\na=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111":                                0, // not among the formats
+		"72\r\na=rtpmap:72 red/48000/2\r\na=fmtp:72 111/111":                               0, // looks like RTCP
+		"62 63\r\na=rtpmap:62 red/48000/2\r\na=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111": 63,
+	} {
+		o := parse(t, strings.Replace(base, "SAVPF 111 0", "SAVPF 111 "+says, 1))
+		if got := o.Lines[0].RedPT; got != want {
+			t.Errorf("%q gives %d, want %d", says, got, want)
+		}
+	}
+}
+
 func TestRejectedLinesAreInNoGroup(t *testing.T) {
 	text := answer(t, parse(t, offerOf("video", "sendrecv", "outside", "recvonly")), 3)
 	if !strings.Contains(text, "a=group:BUNDLE 1 3\r\n") {
@@ -265,9 +300,9 @@ func TestRoomNamesCannotBreakTheAnswer(t *testing.T) {
 
 // answerLine is every line that an answer may have. What is not here came from somewhere else.
 var answerLine = regexp.MustCompile(`^(?:v=0|o=- \d+ \d+ IN IP4 0\.0\.0\.0|s=-|t=0 0|c=IN IP4 0\.0\.0\.0|` +
-	`m=(?:audio|video|text|application|message) [09] [A-Za-z0-9/]+ [!-~]{1,32}|` +
+	`m=(?:audio|video|text|application|message) [09] [A-Za-z0-9/]+ [!-~]{1,32}(?: \d+)?|` +
 	`a=(?:ice-lite|msid-semantic:WMS \*|extmap-allow-mixed|group:BUNDLE [!-~ ]+|mid:[!-~]{1,32}|ice-ufrag:[!-~]+|ice-pwd:[!-~]+|` +
-	`fingerprint:sha-256 [0-9A-F:]{95}|setup:passive|rtcp-mux|rtcp-rsize|rtpmap:\d+ opus/48000/2|` +
+	`fingerprint:sha-256 [0-9A-F:]{95}|setup:passive|rtcp-mux|rtcp-rsize|rtpmap:\d+ opus/48000/2|rtpmap:\d+ red/48000/2|fmtp:\d+ \d+/\d+|` +
 	`fmtp:\d+ minptime=10;useinbandfec=1;usedtx=1|rtcp-fb:\d+ transport-cc|extmap:\d+(?:/sendonly|/recvonly)? [a-z0-9:./-]+|` +
 	`sendrecv|sendonly|recvonly|inactive|msid:[!-~]+ slot\d|ssrc:\d+ cname:[!-~]+|ssrc:\d+ msid:[!-~]+ slot\d|` +
 	`candidate:\d+ 1 udp \d+ [0-9a-f.:]+ \d+ typ host|end-of-candidates))$`)

@@ -1,5 +1,6 @@
 // Package sdp reads a browser's offer and writes the answer of an audio server: ICE-lite, DTLS passive, one
-// transport for everything (BUNDLE, RFC 9143), RTP and RTCP on one port (RFC 5761), Opus alone (RFC 7587).
+// transport for everything (BUNDLE, RFC 9143), RTP and RTCP on one port (RFC 5761), Opus alone (RFC 7587), with
+// redundancy where it is offered (RFC 2198).
 //
 // # From offer to answer
 //

@@ -2,6 +2,7 @@ package sdp
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -64,7 +65,7 @@ func (l *Line) refusal(m *section, grouped bool) string {
 
 // readOpus takes the first Opus of the m= line's formats, with its parameters and feedback.
 func (l *Line) readOpus(m *section) error {
-	var opus, mapped [128]bool
+	var opus, red, mapped [128]bool
 	for _, a := range m.attributes {
 		if a.key != "rtpmap" {
 			continue
@@ -78,7 +79,8 @@ func (l *Line) readOpus(m *section) error {
 			return invalid(a.line, "a=rtpmap: payload type "+pt+" is mapped twice")
 		}
 		mapped[n] = true
-		opus[n] = strings.EqualFold(strings.TrimSpace(codec), "opus/48000/2")
+		codec = strings.TrimSpace(codec)
+		opus[n], red[n] = strings.EqualFold(codec, "opus/48000/2"), strings.EqualFold(codec, "red/48000/2")
 	}
 	for _, f := range m.media.Formats {
 		n, ok := number(f, 127)
@@ -89,11 +91,42 @@ func (l *Line) readOpus(m *section) error {
 		if opus[n] && (n < 64 || n > 95) {
 			l.OpusPT = uint8(n)
 			l.readParameters(m, f)
+			l.readRedundancy(m, &red)
 			return nil
 		}
 	}
 	l.reason = "no opus/48000/2 among its formats"
 	return nil
+}
+
+// readRedundancy takes the first of the m= line's formats that is redundancy of the chosen Opus and nothing else: its
+// parameters name the payload types of its blocks (RFC 2198 §5).
+func (l *Line) readRedundancy(m *section, red *[128]bool) {
+	opus := strconv.Itoa(int(l.OpusPT))
+	for _, f := range m.media.Formats {
+		n, ok := number(f, 127)
+		if !ok || !red[n] || n >= 64 && n <= 95 {
+			continue
+		}
+		for _, a := range m.attributes {
+			pt, value, _ := strings.Cut(a.value, " ")
+			if a.key == "fmtp" && pt == f && repeats(strings.TrimSpace(value), opus) {
+				l.RedPT = uint8(n)
+				return
+			}
+		}
+	}
+}
+
+// repeats tells whether list is word/word, or longer.
+func repeats(list, word string) bool {
+	parts := strings.Split(list, "/")
+	for _, p := range parts {
+		if p != word {
+			return false
+		}
+	}
+	return len(parts) > 1
 }
 
 // readParameters reads fmtp and feedback of the chosen payload type.

@@ -24,7 +24,8 @@ type Line struct {
 	Rejected  bool      // offered with port 0 (and not bundle-only), or cannot be served
 
 	OpusPT   uint8    // payload type of opus/48000/2: the first one that the m= line lists
-	OpusFmtp string   // its format parameters as offered, without the payload type; never checked
+	RedPT    uint8    // payload type of redundancy for OpusPT (RFC 2198); 0: not offered
+	OpusFmtp string   // Opus' format parameters as offered, without the payload type; never checked
 	LevelID  uint8    // RFC 6464 extension id, 1 … 14; 0: not offered
 	MidID    uint8    // RFC 9143 §15 sdes:mid extension id, 1 … 14; 0: not offered
 	TWCCID   uint8    // transport-wide-cc extension id, 1 … 14; 0: not offered

@@ -44,13 +44,13 @@ func parse(t testing.TB, text string) *Offer {
 func exported(l Line) Line {
 	return Line{
 		Mid: l.Mid, Kind: l.Kind, Direction: l.Direction, Rejected: l.Rejected,
-		OpusPT: l.OpusPT, OpusFmtp: l.OpusFmtp, LevelID: l.LevelID, MidID: l.MidID, TWCCID: l.TWCCID,
+		OpusPT: l.OpusPT, RedPT: l.RedPT, OpusFmtp: l.OpusFmtp, LevelID: l.LevelID, MidID: l.MidID, TWCCID: l.TWCCID,
 		TWCC: l.TWCC, SSRCs: l.SSRCs,
 	}
 }
 
 func TestOffersOfRealClients(t *testing.T) {
-	chromium := Line{Kind: "audio", OpusPT: 111, OpusFmtp: "minptime=10;useinbandfec=1", LevelID: 1, MidID: 4, TWCCID: 3, TWCC: true}
+	chromium := Line{Kind: "audio", OpusPT: 111, RedPT: 63, OpusFmtp: "minptime=10;useinbandfec=1", LevelID: 1, MidID: 4, TWCCID: 3, TWCC: true}
 	firefox := Line{Kind: "audio", OpusPT: 109, OpusFmtp: "maxplaybackrate=48000;stereo=1;useinbandfec=1", LevelID: 1, MidID: 3, TWCCID: 7, TWCC: true}
 	pion := Line{Kind: "audio", OpusPT: 111, OpusFmtp: "minptime=10;useinbandfec=1", MidID: 1, TWCCID: 2, TWCC: true}
 	lone := Line{Kind: "audio", OpusPT: 96, LevelID: 5, TWCC: true}

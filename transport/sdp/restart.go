@@ -41,6 +41,8 @@ func (l *Line) difference(n *Line) string {
 		return fmt.Sprintf("direction was %s, is %s", l.Direction, n.Direction)
 	case l.OpusPT != n.OpusPT:
 		return fmt.Sprintf("payload type of Opus was %d, is %d", l.OpusPT, n.OpusPT)
+	case l.RedPT != n.RedPT:
+		return fmt.Sprintf("payload type of redundancy was %d, is %d", l.RedPT, n.RedPT)
 	case l.LevelID != n.LevelID || l.MidID != n.MidID || l.TWCCID != n.TWCCID || l.TWCC != n.TWCC:
 		return "header extensions are not what they were"
 	case !slices.Equal(l.SSRCs, n.SSRCs):
