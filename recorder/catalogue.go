@@ -21,24 +21,44 @@ const tombstone = store.Tombstone
 // finishAgain is how long after a failure, a full disk say, finishing is tried again.
 const finishAgain = time.Minute
 
-// finish brings a recording that has ended to where it belongs, however often the disk refuses.
+// finish brings a recording that has ended to where it belongs, however often the disk refuses:
+//
+//  1. its files are closed and summed,
+//  2. the store gets them, and confirms,
+//  3. it is told that it is ready.
 func (r *Recorder) finish(rec *recording, name string) {
 	defer close(rec.idle)
-	for {
-		m, err := r.finishOnce(rec, name)
-		if err == nil {
-			r.finished(rec, m)
+	var m *manifest.Manifest
+	r.persist(rec, name, "finished", func() (err error) { m, err = r.finishOnce(rec, name); return err })
+	if rec.ctx.Err() != nil {
+		return
+	}
+	r.mu.Lock()
+	rec.know(m)
+	r.mu.Unlock()
+	if r.mirror != nil && m.Stored == nil {
+		r.persist(rec, name, "stored", func() error { return r.store(rec, m) })
+	}
+	if m.Stored != nil {
+		r.dropCopy(m)
+	}
+	r.persist(rec, name, "told to be ready", func() error { return r.tellReady(rec, m) })
+}
+
+// persist does something until it succeeds, or until the recording is deleted or the daemon ends.
+func (r *Recorder) persist(rec *recording, name, what string, do func() error) {
+	for rec.ctx.Err() == nil {
+		err := do()
+		if err == nil || rec.ctx.Err() != nil {
 			return
 		}
-		if rec.ctx.Err() != nil {
-			return
-		}
-		r.log.Error("a recording cannot be finished; trying again", "recording", name, "again_in", finishAgain, "error", err)
+		r.log.Error("a recording cannot be "+what+"; trying again", "recording", name, "again_in", finishAgain, "error", err)
+		again := time.NewTimer(finishAgain)
 		select {
 		case <-rec.ctx.Done():
-			return
-		case <-time.After(finishAgain):
+		case <-again.C:
 		}
+		again.Stop()
 	}
 }
 
@@ -49,11 +69,17 @@ func (r *Recorder) finishOnce(rec *recording, name string) (*manifest.Manifest, 
 	case <-rec.ctx.Done():
 		return nil, rec.ctx.Err()
 	}
+	if rec.unsaved != nil { // how it ended
+		if err := r.disk.Save(r.dir(name), rec.unsaved); err != nil {
+			return nil, err
+		}
+		rec.unsaved = nil
+	}
 	before, err := manifest.Load(os.DirFS(r.dir(name)))
 	if err != nil {
 		return nil, err
 	}
-	m, err := finish(rec.ctx, r.dir(name), nil)
+	m, err := finish(rec.ctx, r.disk, r.dir(name), nil)
 	if err == nil && before.State == manifest.Recording {
 		r.log.Warn("a recording was closed after a crash", "recording", name, "duration_s", m.Duration.Seconds())
 		r.config.Tell(Event{Type: Stopped, Recording: name, Room: m.Room, Reason: whyCrash, Duration: m.Duration.Seconds()})
@@ -61,24 +87,39 @@ func (r *Recorder) finishOnce(rec *recording, name string) (*manifest.Manifest, 
 	return m, err
 }
 
-// finished has a recording stored that is whole, or tells that it is.
-func (r *Recorder) finished(rec *recording, m *manifest.Manifest) {
-	r.mu.Lock()
-	rec.know(m)
-	r.mu.Unlock()
-	if r.mirror == nil || m.Stored != nil {
-		r.tellReady(rec, m)
-		return
-	}
+// store brings a whole recording into the store, and notes it when the store has confirmed everything. It waits for that.
+func (r *Recorder) store(rec *recording, m *manifest.Manifest) error {
 	files, err := r.files(m)
-	if err == nil {
-		err = r.mirror.Push(m.Recording, files)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = r.mirror.Seal(m.Recording, func() { r.stored(rec, m) })
+	if err := r.mirror.Push(m.Recording, files); err != nil {
+		return err
 	}
-	if err != nil && rec.ctx.Err() == nil {
-		r.log.Error("a recording cannot be stored", "recording", m.Recording, "error", err)
+	confirmed := make(chan struct{})
+	if err := r.mirror.Seal(m.Recording, func() { close(confirmed) }); err != nil {
+		return err
+	}
+	select {
+	case <-confirmed:
+	case <-rec.ctx.Done():
+		return rec.ctx.Err()
+	}
+	done := *m
+	done.Stored = &manifest.Stored{URL: r.Location(m.Recording), At: time.Now().UTC()}
+	if err := r.disk.Save(r.dir(m.Recording), &done); err != nil {
+		return err
+	}
+	*m = done
+	return nil
+}
+
+// dropCopy lets the spool's copy of a stored recording go, all but the manifest and the timeline.
+func (r *Recorder) dropCopy(m *manifest.Manifest) {
+	for _, dir := range []string{tracksDir, replayDir} {
+		if err := os.RemoveAll(filepath.Join(r.dir(m.Recording), dir)); err != nil {
+			r.log.Error("the spool's copy cannot be removed", "recording", m.Recording, "error", err)
+		}
 	}
 }
 
@@ -121,40 +162,21 @@ func (r *Recorder) pushSegment(name string, w *writer, segment string, size int6
 	}
 }
 
-// stored notes that the store has everything, and lets the spool's copy go.
-func (r *Recorder) stored(rec *recording, m *manifest.Manifest) {
-	m.Stored = &manifest.Stored{URL: r.Location(m.Recording), At: time.Now().UTC()}
-	if err := manifest.Save(r.dir(m.Recording), m); err != nil {
-		r.log.Error("the manifest cannot be saved", "recording", m.Recording, "error", err)
-		return
-	}
-	for _, dir := range []string{"tracks", replayDir} {
-		if err := os.RemoveAll(filepath.Join(r.dir(m.Recording), dir)); err != nil {
-			r.log.Error("the spool's copy cannot be removed", "recording", m.Recording, "error", err)
+// tellReady tells, once in a recording's life, that it is where it belongs. It is written down before: to tell twice would
+// have an app server publish twice, and what it has missed recording.list tells.
+func (r *Recorder) tellReady(rec *recording, m *manifest.Manifest) error {
+	told := *m
+	told.ReadyTold = true
+	if !m.ReadyTold {
+		if err := r.disk.Save(r.dir(m.Recording), &told); err != nil {
+			return err
 		}
 	}
 	r.mu.Lock()
-	rec.know(m)
-	r.mu.Unlock()
-	r.tellReady(rec, m)
-}
-
-// tellReady tells, once in a recording's life, that it is where it belongs. It is written down before: to tell twice would
-// have an app server publish twice, and what it has missed recording.list tells.
-func (r *Recorder) tellReady(rec *recording, m *manifest.Manifest) {
-	if m.ReadyTold {
-		return
-	}
-	m.ReadyTold = true
-	if err := manifest.Save(r.dir(m.Recording), m); err != nil {
-		r.log.Error("the manifest cannot be saved", "recording", m.Recording, "error", err)
-	}
-	r.mu.Lock()
-	rec.know(m)
-	gone := r.recordings[m.Recording] != rec
-	r.mu.Unlock()
-	if gone {
-		return
+	defer r.mu.Unlock()
+	rec.know(&told)
+	if m.ReadyTold || r.recordings[m.Recording] != rec {
+		return nil
 	}
 	e := Event{
 		Type: Ready, Recording: m.Recording, Room: m.Room, Reason: m.Reason, Duration: m.Duration.Seconds(), Location: r.Location(m.Recording),
@@ -163,6 +185,7 @@ func (r *Recorder) tellReady(rec *recording, m *manifest.Manifest) {
 		e.Type = Failed
 	}
 	r.config.Tell(e)
+	return nil
 }
 
 // Location is the URL of a recording's directory.
@@ -240,7 +263,12 @@ func (r *Recorder) List(room string) []Status {
 func (r *Recorder) Delete(name string) error {
 	r.mu.Lock()
 	rec := r.recordings[name]
-	if rec == nil || rec.man == nil {
+	if rec != nil && rec.man == nil { // it is just being begun
+		r.mu.Unlock()
+		<-rec.begun
+		r.mu.Lock()
+	}
+	if r.recordings[name] != rec || rec == nil {
 		r.mu.Unlock()
 		return nil
 	}
@@ -248,26 +276,46 @@ func (r *Recorder) Delete(name string) error {
 	rec.cancel()
 	delete(r.recordings, name)
 	r.config.Tell(Event{Type: Deleted, Recording: name, Room: rec.man.Room})
+	erase := !r.closed // else the next daemon does
+	if erase {
+		r.workers.Add(1)
+	}
 	r.mu.Unlock()
 	err := os.WriteFile(filepath.Join(r.dir(name), tombstone), nil, 0o640)
-	r.workers.Go(func() {
-		<-rec.idle
-		r.erase(name)
-	})
+	if err == nil {
+		err = r.disk.SyncDir(r.dir(name))
+	}
+	if erase {
+		go func() {
+			defer r.workers.Done()
+			<-rec.idle
+			r.erase(name)
+		}()
+	}
 	return err
 }
 
-// erase removes the files of a recording that has a tombstone.
+// erase removes the files of a recording that has a tombstone, which goes last.
 func (r *Recorder) erase(name string) {
 	var err error
 	if r.mirror != nil {
 		err = r.mirror.Delete(name, nil)
 	} else {
-		err = os.RemoveAll(r.dir(name))
+		err = eraseDir(r.dir(name))
 	}
 	if err != nil && r.ctx.Err() == nil {
 		r.log.Error("a recording cannot be deleted; the daemon tries again when it starts", "recording", name, "error", err)
 	}
+}
+
+func eraseDir(dir string) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.Name() != tombstone && err == nil {
+			err = os.RemoveAll(filepath.Join(dir, e.Name()))
+		}
+	}
+	return cmp.Or(err, os.RemoveAll(dir))
 }
 
 // Sweep deletes recordings that are older than the retention. Call it now and then.
@@ -278,7 +326,7 @@ func (r *Recorder) Sweep(now time.Time) {
 	var old []string
 	r.mu.Lock()
 	for name, rec := range r.recordings {
-		if rec.man != nil && !rec.running && rec.man.ReadyTold && now.Sub(rec.man.StoppedAt) > r.config.Retention {
+		if rec.man != nil && !rec.running && rec.man.ReadyTold && rec.age(now) > r.config.Retention {
 			old = append(old, name)
 		}
 	}
@@ -289,6 +337,16 @@ func (r *Recorder) Sweep(now time.Time) {
 			r.log.Error("a recording cannot be deleted", "recording", name, "error", err)
 		}
 	}
+}
+
+// age is how long ago a recording ended. Of one that this process has seen end, the monotonic clock tells it too, and that
+// counts if it says less: a wall clock that was set right, years ahead, does not make it old.
+func (rec *recording) age(now time.Time) time.Duration {
+	age := now.Sub(rec.man.StoppedAt)
+	if !rec.ended.IsZero() {
+		age = min(age, now.Sub(rec.ended))
+	}
+	return age
 }
 
 // Totals is how the store is doing; false without one.

@@ -2,6 +2,8 @@ package recorder
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -50,6 +52,7 @@ type Desk struct {
 	// Owned by the desk's goroutine.
 	people  map[string]*person
 	sources map[uint32]*person
+	numbers uint32     // given to people
 	mixer   *mix.Mixer // nil: nobody wants the mix
 	follow  bool
 	take    *take  // nil: not recorded
@@ -62,7 +65,14 @@ type person struct {
 	number uint32 // for the mixer
 	align  *align.Track
 	place  func(align.Piece)
-	before align.Stats // when the recording that runs began
+	gone   bool  // nothing more comes
+	goneAt int64 // since when
+
+	// Of the recording that runs.
+	before  align.Stats // when it began
+	silence item        // the last, which it has not been told of. No samples: none
+	heard   bool        // there was something else than silence
+	toldAt  int64       // of the last piece that it was told of
 }
 
 // DeskConfig is what a desk needs of its room.
@@ -95,20 +105,47 @@ func (d *Desk) Join(audioID uint32, name string) {
 	d.do(func(now int64) {
 		p := d.people[name]
 		if p == nil {
-			p = &person{name: name, number: uint32(len(d.people)) + 1, align: align.New(now)}
+			d.numbers++
+			p = &person{name: name, number: d.numbers, align: align.New(now)}
 			p.place = func(pc align.Piece) { d.placed(p, &pc) }
 			d.people[name] = p
 		}
-		d.sources[audioID] = p
+		d.sources[audioID], p.gone = p, false
 	})
 }
 
 // Leave tells that no more packets come under an audio id.
 func (d *Desk) Leave(audioID uint32) {
-	d.do(func(int64) {
+	d.do(func(now int64) {
 		d.drain() // what it had sent
+		p := d.sources[audioID]
 		delete(d.sources, audioID)
+		if p != nil && !d.present(p) {
+			p.gone, p.goneAt = true, now
+		}
 	})
+}
+
+func (d *Desk) present(p *person) bool {
+	for _, other := range d.sources {
+		if other == p {
+			return true
+		}
+	}
+	return false
+}
+
+// forgetAfter is how long after leaving a person is kept whom no recording needs: until everything is placed.
+const forgetAfter = opus.SampleRate
+
+// forget lets people go who have left and are in no recording that runs.
+func (d *Desk) forget(now int64) {
+	for name, p := range d.people {
+		needed := d.take != nil && d.take.tracks && (p.heard || p.align.Stats() != p.before)
+		if p.gone && now-p.goneAt >= forgetAfter && !needed {
+			delete(d.people, name)
+		}
+	}
 }
 
 // Note writes an entry into the timeline of the recording that runs, if one does. Its position is set here.
@@ -125,19 +162,25 @@ func (d *Desk) Follow(on bool) { d.do(func(now int64) { d.follow = on; d.needMix
 
 // record begins a recording, from now on.
 func (d *Desk) record(t *take) (err error) {
-	d.call(func(now int64) {
-		if d.take != nil { // one that was stopped a moment ago
-			d.finish(now)
+	ran := d.call(func(now int64) {
+		if d.take != nil && d.take.until == 0 {
+			err = fmt.Errorf("%w: the room is being recorded", ErrConflict)
+			return
 		}
+		d.finish(now) // one that was stopped a moment ago
 		t.begin((now + grid - 1) / grid * grid)
 		for _, p := range d.people {
-			p.before = p.align.Stats()
+			p.before, p.silence, p.heard, p.toldAt = p.align.Stats(), item{}, false, 0
 		}
+		d.refused = d.ring.Refused()
 		d.take = t
 		if err = d.needMixer(now); err != nil {
 			d.take = nil
 		}
 	})
+	if !ran {
+		return errors.New("the room was closed")
+	}
 	return err
 }
 
@@ -171,22 +214,26 @@ func (d *Desk) Close() {
 	<-d.done
 }
 
-func (d *Desk) do(f func(now int64)) {
+// do has the desk's goroutine call f soon. False: the desk is closed.
+func (d *Desk) do(f func(now int64)) bool {
 	d.mu.Lock()
-	if !d.closed {
+	open := !d.closed
+	if open {
 		d.commands = append(d.commands, f)
 	}
 	d.mu.Unlock()
 	d.nudge()
+	return open
 }
 
-func (d *Desk) call(f func(now int64)) {
+// call waits until f has been called. False: the desk is closed, and it is not.
+func (d *Desk) call(f func(now int64)) bool {
 	ran := make(chan struct{})
-	d.do(func(now int64) { f(now); close(ran) })
-	select {
-	case <-ran:
-	case <-d.done:
+	if !d.do(func(now int64) { f(now); close(ran) }) {
+		return false
 	}
+	<-ran // commands are run before the desk ends
+	return true
 }
 
 func (d *Desk) nudge() {
@@ -250,12 +297,15 @@ func (d *Desk) work() {
 	now := d.position()
 	d.drain()
 	d.settle(now)
+	d.forget(now)
 	d.mix(now - mixLag)
 	if d.take != nil {
 		d.take.progress(now)
 	}
-	if n := d.ring.Refused(); n != d.refused && d.take != nil {
-		d.take.refused(now, n-d.refused)
+	if n := d.ring.Refused(); n != d.refused {
+		if d.take != nil {
+			d.take.refused(now, n-d.refused)
+		}
 		d.refused = n
 	}
 	if t := d.take; t != nil && t.until > 0 && now-mixLag >= t.until {
@@ -286,7 +336,7 @@ func (d *Desk) placed(p *person, pc *align.Piece) {
 		d.mixer.Put(p.number, pc.At, pc.Samples, pc.Payload)
 	}
 	if d.take != nil {
-		d.take.piece(p.name, pc)
+		d.take.piece(p, pc)
 	}
 }
 

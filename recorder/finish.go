@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ import (
 // that the daemon was killed: it looks at nothing but the directory, so that all three end the same way, and it may itself be
 // killed and begin again.
 //
-//  1. measure: how far do the files go?
+//  1. measure: what was left half-made goes; how far do the files go?
 //  2. tracks: torn pages off, silence to the end.
 //  3. mix: torn chunks off; what is missing at its end is mixed from the tracks.
 //  4. playlist, whole file.
@@ -34,6 +35,7 @@ import (
 //  6. seal: sums of all files, into the manifest.
 type finisher struct {
 	ctx      context.Context
+	disk     disk
 	dir      string
 	man      *manifest.Manifest
 	progress func(step string, done, total int64) // may be nil
@@ -41,6 +43,7 @@ type finisher struct {
 	crashed  bool
 	end      int64 // of the recording
 	tracks   map[string]ogg.Scanned
+	recalled map[string]manifest.Track // what the timeline tells of people
 	segments []cmaf.Segment
 	lastSeq  uint32
 	mixEnd   int64
@@ -48,7 +51,7 @@ type finisher struct {
 
 // finish brings the recording in dir from whatever state to ready or failed, and returns its manifest as saved. An error
 // leaves it to be finished another time.
-func finish(ctx context.Context, dir string, progress func(step string, done, total int64)) (*manifest.Manifest, error) {
+func finish(ctx context.Context, d disk, dir string, progress func(step string, done, total int64)) (*manifest.Manifest, error) {
 	m, err := manifest.Load(os.DirFS(dir))
 	if err != nil {
 		return nil, err
@@ -56,12 +59,12 @@ func finish(ctx context.Context, dir string, progress func(step string, done, to
 	if m.State == manifest.Ready || m.State == manifest.Failed && len(m.Files) > 0 {
 		return m, nil
 	}
-	f := &finisher{ctx: ctx, dir: dir, man: m, progress: progress}
+	f := &finisher{ctx: ctx, disk: d, dir: dir, man: m, progress: progress}
 	f.crashed = m.State == manifest.Recording || m.Safe != m.Duration
 	if f.progress == nil {
 		f.progress = func(string, int64, int64) {}
 	}
-	for _, step := range []func() error{f.measure, f.mendTracks, f.mendMix, f.closePlaylist, f.writeWhole, f.endTimeline, f.seal} {
+	for _, step := range []func() error{f.measure, f.mendTracks, f.mendMix, f.closePlaylist, f.writeWhole, f.endTimeline, f.recall, f.seal} {
 		if err := cmp.Or(ctx.Err(), step()); err != nil {
 			return nil, fmt.Errorf("finish %s: %w", m.Recording, err)
 		}
@@ -71,6 +74,9 @@ func finish(ctx context.Context, dir string, progress func(step string, done, to
 
 // measure finds the recording's end: where it was stopped, or the end of the last thing that is on the disk.
 func (f *finisher) measure() error {
+	if err := f.tidy(); err != nil {
+		return err
+	}
 	f.end = int64(f.man.Duration)
 	if err := f.scanTracks(); err != nil {
 		return err
@@ -81,7 +87,7 @@ func (f *finisher) measure() error {
 	if !f.crashed {
 		return nil
 	}
-	f.end = max(f.end, f.mixEnd)
+	f.end = max(int64(f.man.Safe), f.mixEnd)
 	for _, t := range f.tracks {
 		f.end = max(f.end, t.Played())
 	}
@@ -89,9 +95,40 @@ func (f *finisher) measure() error {
 	return nil
 }
 
+// tidy removes what a crash has left half-made under a name of its own.
+func (f *finisher) tidy() error {
+	for _, dir := range []string{f.dir, filepath.Join(f.dir, replayDir)} {
+		names, err := filesIn(dir, "*.tmp")
+		if err != nil {
+			return err
+		}
+		for _, name := range append(names, filepath.Join(dir, mendedName)) {
+			if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// filesIn are the files in a directory whose names match a pattern of path.Match, in the order of their names; none if there
+// is no such directory. Unlike filepath.Glob it takes the directory's name as it is.
+func filesIn(dir, pattern string) (names []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for _, e := range entries {
+		if ok, _ := filepath.Match(pattern, e.Name()); ok && e.Type().IsRegular() {
+			names = append(names, filepath.Join(dir, e.Name()))
+		}
+	}
+	return names, err
+}
+
 func (f *finisher) scanTracks() error {
 	f.tracks = map[string]ogg.Scanned{}
-	names, err := filepath.Glob(filepath.Join(f.dir, "tracks", "*.ogg"))
+	names, err := filesIn(filepath.Join(f.dir, tracksDir), "*.ogg")
 	if err != nil {
 		return err
 	}
@@ -127,7 +164,7 @@ func scanFile[T any](name string, scan func(io.ReaderAt, int64) (T, error)) (T, 
 
 // scanMix lists the segments that are whole, cuts off what is torn, and removes what holds nothing.
 func (f *finisher) scanMix() error {
-	names, err := filepath.Glob(filepath.Join(f.dir, replayDir, "seg-*.m4s"))
+	names, err := filesIn(filepath.Join(f.dir, replayDir), "seg-*.m4s")
 	if err != nil {
 		return err
 	}
@@ -184,36 +221,42 @@ func (f *finisher) mendTracks() error {
 		if found.EOS && found.Damages == 0 {
 			continue
 		}
-		if err := mendTrack(filepath.Join(f.dir, "tracks", name), found.State, f.end); err != nil {
+		if err := f.mendTrack(filepath.Join(f.dir, tracksDir, name), found.State); err != nil {
 			return fmt.Errorf("track %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-func mendTrack(name string, s ogg.State, end int64) (err error) {
-	file, err := os.OpenFile(name, os.O_RDWR|os.O_APPEND, 0)
+func (f *finisher) mendTrack(name string, s ogg.State) (err error) {
+	if err := os.Truncate(name, s.GoodBytes); err != nil {
+		return err
+	}
+	file, err := f.disk.Append(name)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	if err := file.Truncate(s.GoodBytes); err != nil {
-		return err
-	}
 	s.EOS = false
 	w, err := ogg.Resume(file, s)
 	if err != nil {
 		return err
 	}
-	return errors.Join(finishTrack(w, end), file.Sync())
+	return errors.Join(finishTrack(w, f.end), file.Sync())
 }
+
+// mendedName is the playlist of what is mended, which is thrown away: it must not take the place of the one that players
+// know.
+const mendedName = ".mended.m3u8"
 
 // mendMix brings the mix to the recording's end: mixed anew from the tracks, or silence without any.
 func (f *finisher) mendMix() error {
 	if !f.man.ReplayWanted || f.mixEnd >= f.end {
 		return nil
 	}
-	s := &segments{disk: realDisk{}, dir: f.dir, playlist: cmaf.NewPlaylist(f.target(), time.Time{}), sum: sha256.New()}
+	s := &segments{
+		disk: f.disk, dir: f.dir, playlist: cmaf.NewPlaylist(f.target(), time.Time{}), sum: sha256.New(), playlistName: mendedName,
+	}
 	var err error
 	s.cut, err = cmaf.NewSegmenter(cmaf.Options{
 		Target: f.target(), Segment: uint32(len(f.segments)) + 1, Sequence: f.lastSeq + 1, Next: f.mixEnd,
@@ -221,8 +264,6 @@ func (f *finisher) mendMix() error {
 	if err != nil {
 		return err
 	}
-	// The playlist of it is thrown away, and must not take the place of the one that players know.
-	s.playlistName = ".mended.m3u8"
 	defer os.Remove(filepath.Join(f.dir, s.playlistName))
 	var failed error
 	err = remix(f.ctx, f.dir, f.mixEnd, f.end, 0, func(at int64, payload []byte) {
@@ -258,14 +299,14 @@ func (f *finisher) closePlaylist() error {
 	}
 	p.End()
 	peak, average := p.Bitrates()
-	if err := (realDisk{}).Replace(filepath.Join(f.dir, masterName), cmaf.AppendMaster(nil, max(peak, 1), average)); err != nil {
+	if err := f.disk.Replace(filepath.Join(f.dir, masterName), cmaf.AppendMaster(nil, max(peak, 1), average)); err != nil {
 		return err
 	}
 	f.man.Replay = &manifest.Replay{
 		Playlist: playlistName, Init: initName, Segments: len(f.segments), Target: manifest.Position(p.Target() * manifest.SampleRate),
 		Duration: manifest.Position(p.Duration()), Bitrate: average,
 	}
-	return (realDisk{}).Replace(filepath.Join(f.dir, playlistName), p.Text())
+	return f.disk.Replace(filepath.Join(f.dir, playlistName), p.Text())
 }
 
 // packets are those of the mix, from all segments.
@@ -281,8 +322,8 @@ func (f *finisher) writeWhole() (err error) {
 	if !f.man.ReplayWanted || len(f.segments) == 0 {
 		return nil
 	}
-	tmp := filepath.Join(f.dir, replayDir, ".replay.mp4.tmp")
-	file, err := os.Create(tmp)
+	tmp := temporary(filepath.Join(f.dir, wholeName))
+	file, err := f.disk.Append(tmp) // tidy has removed what was there
 	if err != nil {
 		return err
 	}
@@ -300,30 +341,37 @@ func (f *finisher) writeWhole() (err error) {
 // endTimeline cuts off a torn line and says how the recording ended.
 func (f *finisher) endTimeline() (err error) {
 	name := filepath.Join(f.dir, manifest.TimelineName)
-	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
+	found, err := scanFile(name, scanLines)
+	if err == nil {
+		err = os.Truncate(name, found.GoodBytes)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := f.disk.Append(name)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	found, err := manifest.ScanLines(file)
-	if err != nil {
-		return err
-	}
-	if err := file.Truncate(found.GoodBytes); err != nil {
-		return err
-	}
 	w := manifest.ResumeLines(file, found)
 	if found.Lines == 0 {
 		err = w.Add(manifest.Line{Type: manifest.Start})
 	}
-	if f.crashed && found.LastType != manifest.Stop {
-		f.man.Gaps = append(f.man.Gaps, manifest.Gap{From: manifest.Position(f.end), To: manifest.Position(f.end), Why: cmp.Or(f.man.Reason, whyCrash)})
-		err = cmp.Or(err, w.Add(manifest.Line{At: f.end, To: f.end, Type: manifest.Missing, Why: cmp.Or(f.man.Reason, whyCrash)}))
+	if f.crashed {
+		gap := manifest.Gap{From: manifest.Position(f.end), To: max(manifest.Position(f.end), f.man.Duration), Why: cmp.Or(f.man.Reason, whyCrash)}
+		f.man.Gaps = append(f.man.Gaps, gap)
+		if found.LastType != manifest.Stop {
+			err = cmp.Or(err, w.Add(manifest.Line{At: f.end, To: int64(gap.To), Type: manifest.Missing, Why: gap.Why}))
+		}
 	}
 	if found.LastType != manifest.Stop {
 		err = cmp.Or(err, w.Add(manifest.Line{At: f.end, Type: manifest.Stop}))
 	}
 	return errors.Join(err, w.Flush(), file.Sync())
+}
+
+func scanLines(r io.ReaderAt, size int64) (manifest.Lines, error) {
+	return manifest.ScanLines(io.NewSectionReader(r, 0, size))
 }
 
 // seal takes the sums of all files and writes the manifest that says so.
@@ -332,7 +380,7 @@ func (f *finisher) seal() error {
 	m.Files = nil
 	var names []string
 	err := fs.WalkDir(os.DirFS(f.dir), ".", func(p string, d fs.DirEntry, err error) error {
-		ours := strings.HasPrefix(p, "tracks/") || !strings.HasPrefix(d.Name(), ".") // a person's name may begin with a dot
+		ours := isTrack(p) || !strings.HasPrefix(d.Name(), ".") // a person's name may begin with a dot
 		if err == nil && d.Type().IsRegular() && p != manifest.Name && ours {
 			names = append(names, p)
 		}
@@ -362,12 +410,14 @@ func (f *finisher) seal() error {
 		m.State = manifest.Failed
 	}
 	for _, dir := range []string{"", "tracks", replayDir} {
-		if err := syncDir(filepath.Join(f.dir, dir)); err != nil && !errors.Is(err, fs.ErrNotExist) { // who wants no replay has no directory of it
+		if err := f.disk.SyncDir(filepath.Join(f.dir, dir)); err != nil && !errors.Is(err, fs.ErrNotExist) { // who wants no replay has no directory of it
 			return err
 		}
 	}
-	return manifest.Save(f.dir, m)
+	return f.disk.Save(f.dir, m)
 }
+
+func isTrack(p string) bool { return path.Dir(p) == tracksDir && path.Ext(p) == ".ogg" }
 
 // describe puts the files' sums where the manifest speaks of them.
 func (f *finisher) describe() error {
@@ -379,11 +429,12 @@ func (f *finisher) describe() error {
 	m.Tracks = nil
 	for _, file := range m.Files {
 		switch {
-		case strings.HasPrefix(file.Path, "tracks/"):
+		case isTrack(file.Path):
 			person := strings.TrimSuffix(filepath.Base(file.Path), ".ogg")
 			t, ok := known[person]
-			if !ok { // killed: the file itself is all there is to tell
-				t = manifest.Track{Person: person, Packets: f.tracks[person+".ogg"].Packets}
+			if !ok { // killed: the file and the timeline are all there is to tell
+				t = f.recalled[person]
+				t.Person, t.Packets = person, f.tracks[person+".ogg"].Packets
 			}
 			found, err := scanFile(filepath.Join(f.dir, file.Path), ogg.Scan)
 			if err != nil {
@@ -394,9 +445,7 @@ func (f *finisher) describe() error {
 		case file.Path == wholeName && m.Replay != nil:
 			m.Replay.File = file
 		case file.Path == manifest.TimelineName:
-			found, err := scanFile(filepath.Join(f.dir, file.Path), func(r io.ReaderAt, size int64) (manifest.Lines, error) {
-				return manifest.ScanLines(io.NewSectionReader(r, 0, size))
-			})
+			found, err := scanFile(filepath.Join(f.dir, file.Path), scanLines)
 			if err != nil {
 				return err
 			}

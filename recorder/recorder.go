@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -89,18 +90,23 @@ type recording struct {
 	bytes   int64
 	stored  bool
 	running bool
-	desk    *Desk   // while it runs
-	take    *take   // likewise
-	writer  *writer // likewise
+	desk    *Desk     // while it runs
+	take    *take     // likewise
+	writer  *writer   // likewise
+	ended   time.Time // by this process; it carries the monotonic clock. Zero: by an earlier one
+
+	unsaved *manifest.Manifest // what the disk has not taken. Owned by the recording's worker.
 	toldGap time.Time
+	untold  int64 // packets missed since
 
 	ctx    context.Context // of finishing it
 	cancel context.CancelFunc
+	begun  chan struct{} // closed when it is known whether it begins
 	idle   chan struct{} // closed when nobody works on its files any more
 }
 
 func newRecording(ctx context.Context) *recording {
-	rec := &recording{idle: make(chan struct{})}
+	rec := &recording{begun: make(chan struct{}), idle: make(chan struct{})}
 	rec.ctx, rec.cancel = context.WithCancel(ctx)
 	return rec
 }
@@ -157,28 +163,58 @@ func (r *Recorder) load() error {
 		return err
 	}
 	for _, e := range entries {
-		if !e.IsDir() || e.Name()[0] == '.' {
-			continue
+		if e.IsDir() && e.Name()[0] != '.' {
+			r.find(e.Name())
 		}
-		name, dir := e.Name(), r.dir(e.Name())
-		if _, err := os.Stat(filepath.Join(dir, tombstone)); err == nil {
-			if r.mirror == nil { // which finds tombstones itself
-				r.workers.Go(func() { r.erase(name) })
-			}
-			continue
-		}
-		m, err := manifest.Load(os.DirFS(dir))
-		if err != nil {
-			// Begun, and killed before it was announced; or not ours. It is left for somebody to look at.
-			r.log.Warn("a directory in the spool is no recording", "directory", dir, "error", err)
-			continue
-		}
-		rec := newRecording(r.ctx)
-		rec.know(m)
-		r.recordings[name] = rec
-		r.workers.Go(func() { r.finish(rec, name) })
 	}
 	return nil
+}
+
+// find takes a directory of the spool into the catalogue, if it is a recording.
+func (r *Recorder) find(name string) {
+	dir := r.dir(name)
+	if _, err := os.Stat(filepath.Join(dir, tombstone)); err == nil {
+		if r.mirror == nil { // which finds tombstones itself
+			r.workers.Go(func() { r.erase(name) })
+		}
+		return
+	}
+	m, err := manifest.Load(os.DirFS(dir))
+	if err == nil && m.Recording != name {
+		err = fmt.Errorf("it is that of %s", m.Recording)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && stillborn(dir):
+		// Killed before it was announced. Who asked for it has had no answer, and will ask again for the same name.
+		if err := os.RemoveAll(dir); err != nil {
+			r.log.Error("a recording that never began cannot be removed", "directory", dir, "error", err)
+		}
+		return
+	case err != nil: // it is left for somebody to look at
+		r.log.Warn("a directory in the spool is no recording", "directory", dir, "error", err)
+		return
+	}
+	rec := newRecording(r.ctx)
+	close(rec.begun)
+	rec.know(m)
+	r.recordings[name] = rec
+	r.workers.Go(func() { r.finish(rec, name) })
+}
+
+// stillborn tells whether a directory holds nothing but what begin makes before the manifest: no sound, and nothing of
+// anybody else.
+func stillborn(dir string) bool {
+	known := map[string]bool{manifest.TimelineName: true, manifest.Name + ".tmp": true}
+	for _, name := range []string{initName, playlistName, masterName} {
+		known[name], known[temporary(name)] = true, true
+	}
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if rel, _ := filepath.Rel(dir, name); err == nil && !d.IsDir() && !known[rel] {
+			err = fs.ErrExist
+		}
+		return err
+	})
+	return err == nil
 }
 
 // know keeps of a manifest what the catalogue tells.
@@ -201,20 +237,28 @@ type Start struct {
 	Notes           []manifest.Line // who is there
 }
 
-// Start begins to record what a desk gets. ErrConflict: the name is taken. ErrUnavailable: the spool cannot be written, or has
-// no room. It waits for the disk, and nobody waits for it.
+// Start begins to record what a desk gets. ErrConflict: the name is taken, or the desk is being recorded. ErrUnavailable: the
+// spool cannot be written, or has no room. It waits for the disk, and nobody waits for it.
 func (r *Recorder) Start(d *Desk, s Start) error {
 	rec, err := r.reserve(s)
 	if err != nil {
 		return err
 	}
+	defer r.workers.Done()
+	defer close(rec.begun)
 	rec.desk, rec.take = d, newTake(s.Tracks, s.Replay)
 	w, err := r.begin(rec, s)
+	if err != nil {
+		err = errors.Join(err, os.RemoveAll(r.dir(s.Recording)))
+		if !errors.Is(err, ErrConflict) {
+			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
 		delete(r.recordings, s.Recording)
-		return fmt.Errorf("%w: %w", ErrUnavailable, errors.Join(err, os.RemoveAll(r.dir(s.Recording))))
+		return err
 	}
 	rec.running, rec.writer = true, w
 	rec.know(w.man)
@@ -230,8 +274,11 @@ func (r *Recorder) Start(d *Desk, s Start) error {
 	return nil
 }
 
-// reserve takes a name in the catalogue.
+// reserve takes a name in the catalogue, and a place among the workers.
 func (r *Recorder) reserve(s Start) (*recording, error) {
+	if s.Recording == "" || s.Recording[0] == '.' || filepath.Base(s.Recording) != s.Recording {
+		return nil, fmt.Errorf("%w: %q cannot be the name of a directory in the spool", ErrUnavailable, s.Recording)
+	}
 	_, err := os.Lstat(r.dir(s.Recording)) // being deleted, or no recording
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -243,6 +290,7 @@ func (r *Recorder) reserve(s Start) (*recording, error) {
 	}
 	rec := newRecording(r.ctx)
 	r.recordings[s.Recording] = rec
+	r.workers.Add(1)
 	return rec, nil
 }
 
@@ -253,7 +301,7 @@ func (r *Recorder) begin(rec *recording, s Start) (*writer, error) {
 	if err == nil && free < r.config.FreeMin {
 		err = fmt.Errorf("%d octets are left, of %d that must be: %w", free, r.config.FreeMin, syscall.ENOSPC)
 	}
-	if err = cmp.Or(err, os.MkdirAll(filepath.Join(dir, "tracks"), 0o750)); err != nil {
+	if err = cmp.Or(err, os.MkdirAll(filepath.Join(dir, tracksDir), 0o750)); err != nil {
 		return nil, err
 	}
 	if s.Replay {
@@ -269,22 +317,24 @@ func (r *Recorder) begin(rec *recording, s Start) (*writer, error) {
 		m.Replay = &manifest.Replay{Playlist: playlistName, Init: initName, Target: position(r.config.Segment), Bitrate: r.config.Bitrate}
 	}
 	w := &writer{
-		take: rec.take, dir: dir, disk: r.disk, recovery: r.config.RecoveryPoint, freeMin: r.config.FreeMin, man: m,
-		failed: func(why string, err error) { r.failed(rec, s, err) },
+		take: rec.take, dir: dir, disk: r.disk, recovery: r.config.RecoveryPoint, freeMin: r.config.FreeMin, man: m, log: r.log,
+		failed: func(err error) { r.failed(rec, s, err) },
 		gap:    func(why string, n int64) { r.gap(rec, s, why, n) },
 	}
 	if err := newWriter(w, int64(position(r.config.Segment)), r.config.Bitrate); err != nil {
-		return nil, err
+		return nil, errors.Join(err, w.abandon())
 	}
 	if w.mix != nil && r.mirror != nil {
 		w.mix.finished = func(name string, size int64, sum string) { r.pushSegment(m.Recording, w, name, size, sum) }
 	}
-	if err := errors.Join(manifest.Save(dir, m), syncDir(r.config.Spool)); err != nil {
-		return nil, err
+	err = cmp.Or(r.disk.Save(dir, m), r.disk.SyncDir(r.config.Spool))
+	if err == nil {
+		err = rec.desk.record(rec.take)
 	}
-	if err := rec.desk.record(rec.take); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, errors.Join(err, w.abandon())
 	}
+	w.started(time.Now().UTC()) // a slow disk may have taken its time
 	for _, l := range s.Notes {
 		rec.desk.Note(l)
 	}
@@ -307,9 +357,10 @@ const gapEvery = 10 * time.Second
 func (r *Recorder) gap(rec *recording, s Start, why string, n int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now := time.Now(); now.Sub(rec.toldGap) >= gapEvery {
-		rec.toldGap = now
-		r.config.Tell(Event{Type: Gap, Recording: s.Recording, Room: s.Room, Reason: why, Dropped: uint64(n)})
+	rec.untold += n
+	if now := time.Now(); rec.toldGap.IsZero() || now.Sub(rec.toldGap) >= gapEvery {
+		r.config.Tell(Event{Type: Gap, Recording: s.Recording, Room: s.Room, Reason: why, Dropped: uint64(rec.untold)})
+		rec.toldGap, rec.untold = now, 0
 	}
 }
 
@@ -350,16 +401,19 @@ func (r *Recorder) ended(rec *recording, w *writer) {
 	rec.know(m)
 	rec.bytes = w.bytes.Load()
 	rec.running, rec.take, rec.writer = false, nil, nil
+	rec.ended = time.Now()
 	if failed {
 		r.config.Tell(Event{Type: Stopped, Recording: m.Recording, Room: m.Room, Reason: m.Reason, Duration: m.Duration.Seconds()})
 	}
 	r.mu.Unlock()
-	if err := manifest.Save(w.dir, m); err != nil {
-		r.log.Error("the manifest cannot be saved", "recording", m.Recording, "error", err)
+	if err := r.disk.Save(w.dir, m); err != nil {
+		rec.unsaved = m
+		r.log.Error("the manifest cannot be saved; it is kept until it can", "recording", m.Recording, "error", err)
 	}
 }
 
-// closeGrace is how long Close waits for recordings to be finished that have just been stopped: enough for an hour of one.
+// closeGrace is how long Close waits for recordings to be finished, and stored, that have just been stopped: enough for an
+// hour of one.
 const closeGrace = 3 * time.Second
 
 // Close ends what runs, for the reason of a shutdown, and waits until the files are closed. What is not finished by then

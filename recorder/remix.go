@@ -83,7 +83,7 @@ type tape struct {
 }
 
 func openTapes(dir string) ([]*tape, error) {
-	names, err := filepath.Glob(filepath.Join(dir, "tracks", "*.ogg"))
+	names, err := filesIn(filepath.Join(dir, tracksDir), "*.ogg")
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package recorder
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"path/filepath"
@@ -33,6 +34,7 @@ type segments struct {
 	sum      hash.Hash
 	size     int64
 	dirty    bool
+	named    bool // a file has been made whose name is not safe yet
 	total    int64
 	finished func(name string, size int64, sum string)
 
@@ -92,7 +94,7 @@ func (s *segments) write(writes []cmaf.Write) error {
 			if err != nil {
 				return err
 			}
-			s.file, s.size = f, 0
+			s.file, s.size, s.named = f, 0, true
 			s.sum.Reset()
 		}
 		if _, err := s.file.Write(w.Data); err != nil {
@@ -143,10 +145,15 @@ func (s *segments) sync() error {
 
 // close ends the last segment. The playlist stays open: the end of it is finish's.
 func (s *segments) close() error {
-	err := s.write(s.cut.Close())
-	if s.file != nil {
-		s.file.Close()
-		s.file = nil
+	return errors.Join(s.write(s.cut.Close()), s.abandon())
+}
+
+// abandon lets go of the segment that has begun.
+func (s *segments) abandon() error {
+	if s.file == nil {
+		return nil
 	}
+	err := s.file.Close()
+	s.file = nil
 	return err
 }

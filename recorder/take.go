@@ -14,6 +14,11 @@ const (
 	queueSize = 8192
 	// takePace is how often the recording's goroutine looks into its queue. It is part of what a crash loses.
 	takePace = 100 * time.Millisecond
+	// notesRoom is how many items of the queue are for notes alone: with packets missing, who came and went is still told.
+	notesRoom = 256
+	// silenceEvery is how often a take is told of one person's silence, in samples. What lies between is silence anyway,
+	// and a hundred people who have once spoken would fill the queue with eight packets of it a second each.
+	silenceEvery = 10 * align.SampleRate
 )
 
 // item is one thing that a desk gives to a recording, at a position of the recording.
@@ -58,10 +63,12 @@ type take struct {
 	completed chan struct{} // closed by the desk: nothing more comes
 
 	// Owned by the desk.
-	until  int64 // where it ends, on the room's time; 0: it runs
-	missed uint64
+	until int64 // where it ends, on the room's time; 0: it runs
 
-	stats map[string]align.Stats // of each person, while it ran. Set before completed.
+	// Owned by the desk until completed, then by the recording's goroutine.
+	missed   uint64                 // that the queue had no room for, and that are not told yet
+	missedAt int64                  // the first of them
+	stats    map[string]align.Stats // of each person, while it ran
 
 	length atomic.Int64  // samples so far
 	told   atomic.Int64  // samples: all up to here is in the queue, or was
@@ -87,9 +94,6 @@ func (t *take) stop(at int64) {
 func (t *take) complete(stats map[string]align.Stats) {
 	t.stats = stats
 	t.told.Store(t.length.Load())
-	if t.missed > 0 {
-		t.tellMissed(t.length.Load())
-	}
 	close(t.completed)
 }
 
@@ -107,14 +111,25 @@ func (t *take) progress(now int64) {
 	}
 }
 
-func (t *take) piece(name string, pc *align.Piece) {
+// piece takes a person's next piece. Of silence only the last is told before somebody speaks, which leads decoders over to
+// what follows, and one now and then.
+func (t *take) piece(p *person, pc *align.Piece) {
 	if !t.tracks || t.outside(pc.At, pc.Samples) {
 		return
 	}
-	t.push(&item{
-		kind: itemPiece, at: pc.At - t.start, samples: int32(pc.Samples), person: name, level: pc.Level,
+	i := item{
+		kind: itemPiece, at: pc.At - t.start, samples: int32(pc.Samples), person: p.name, level: pc.Level,
 		audio: pc.Kind == align.Audio, payload: pc.Payload,
-	})
+	}
+	if pc.Kind == align.Silence && (!p.heard || i.at-p.toldAt < silenceEvery) {
+		p.silence = i
+		return
+	}
+	if s := &p.silence; s.samples > 0 && pc.Kind != align.Silence {
+		t.push(s)
+	}
+	p.silence, p.heard, p.toldAt = item{}, true, i.at
+	t.push(&i)
 }
 
 func (t *take) mixed(at int64, payload []byte) {
@@ -132,22 +147,29 @@ func (t *take) note(now int64, e manifest.Line) {
 }
 
 func (t *take) push(i *item) {
-	if !t.queue.Push(i) {
+	if i.kind != itemNote && t.queue.Len() >= t.queue.Size()-notesRoom || !t.queue.Push(i) {
+		if t.missed == 0 {
+			t.missedAt = i.at
+		}
 		t.missed++
 		t.lost.Add(1)
 		return
 	}
-	if t.missed > 0 { // there is room again
-		t.tellMissed(i.at)
+	if t.missed > 0 && i.kind != itemNote { // there is room again
+		t.tellMissed()
 	}
 }
 
 // tellMissed marks where the queue had no room.
-func (t *take) tellMissed(at int64) {
-	l := manifest.Line{At: at, Type: manifest.Dropped, Count: int64(t.missed), Why: whyDiskSlow}
-	if t.queue.Push(&item{kind: itemNote, at: at, entry: &l}) {
+func (t *take) tellMissed() {
+	if l := t.missing(); t.queue.Push(&item{kind: itemNote, at: l.At, entry: l}) {
 		t.missed = 0
 	}
+}
+
+// missing is the entry of what the queue had no room for.
+func (t *take) missing() *manifest.Line {
+	return &manifest.Line{At: t.missedAt, Type: manifest.Dropped, Count: int64(t.missed), Why: whyDiskSlow}
 }
 
 // refused marks where the desk came too late to the data plane's ring.

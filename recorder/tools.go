@@ -54,7 +54,7 @@ func Remix(ctx context.Context, dir string, o Output) error {
 	if err != nil {
 		return err
 	}
-	if names, err := filepath.Glob(filepath.Join(dir, "tracks", "*.ogg")); err != nil || len(names) == 0 {
+	if names, err := filesIn(filepath.Join(dir, tracksDir), "*.ogg"); err != nil || len(names) == 0 {
 		return cmp.Or(err, fmt.Errorf("%s has no tracks: %w", m.Recording, ErrNothing))
 	}
 	return o.write(func(to *os.File) error {

@@ -50,8 +50,11 @@ type track struct {
 	packets int64 // likewise
 }
 
+// tracksDir is where the tracks are, relative to the recording.
+const tracksDir = "tracks"
+
 // trackName is where a person's track is, relative to the recording. The control protocol's names need no escaping.
-func trackName(person string) string { return "tracks/" + person + ".ogg" }
+func trackName(person string) string { return tracksDir + "/" + person + ".ogg" }
 
 // newTrack begins a person's file at position 0 of the recording.
 func newTrack(d disk, dir, person string, comments []string) (*track, error) {

@@ -3,6 +3,7 @@ package recorder
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"stentor/recorder/align"
+	"stentor/recorder/cmaf"
 	"stentor/recorder/manifest"
 )
 
@@ -27,7 +29,8 @@ type writer struct {
 	disk     disk
 	recovery time.Duration
 	freeMin  uint64
-	failed   func(why string, err error) // called once, by run
+	log      *slog.Logger
+	failed   func(err error) // called once, by run: the recording has to end
 	gap      func(why string, n int64)
 
 	bytes  atomic.Int64                     // of all files
@@ -45,7 +48,9 @@ type writer struct {
 	levels   map[string]int      // loudest of the second that runs
 	second   int64               // its number
 	drained  int64               // the position up to which the desk has told everything
-	broken   bool
+	failing  bool                // failed has been called
+	broken   bool                // the disk has refused something: nothing more is written
+	names    bool                // files have been made whose names are not safe yet
 	saved    time.Time
 	checked  time.Time
 }
@@ -77,7 +82,7 @@ func (w *writer) run() {
 			w.try(w.flush)
 			w.try(w.sync)
 			w.try(func() error { return w.save(now) })
-			w.try(func() error { return w.room(now) })
+			w.room(now)
 		}
 	}
 	w.close()
@@ -93,12 +98,20 @@ func (w *writer) try(f func() error) {
 		return
 	}
 	w.broken = true
-	why := whyDiskError
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		why = whyDiskFull
+	w.fail(err)
+}
+
+// fail has the recording end because of its disk. What comes until it does is still written, if the disk can.
+func (w *writer) fail(err error) {
+	if w.failing {
+		return
 	}
-	w.man.Reason = why
-	w.failed(why, err)
+	w.failing = true
+	w.man.Reason = whyDiskError
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		w.man.Reason = whyDiskFull
+	}
+	w.failed(err)
 }
 
 // drain writes down what the desk has queued. After the disk has failed it only empties the queue.
@@ -152,7 +165,7 @@ func (w *writer) newTrack(i *item) (*track, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.tracks[i.person], t.starts = t, i.at
+	w.tracks[i.person], t.starts, w.names = t, i.at, true
 	if b, ok := w.before[i.person]; ok && b.at+int64(b.samples) == i.at {
 		err = t.put(b.at, int(b.samples), b.payload)
 	}
@@ -187,8 +200,18 @@ func (w *writer) tellLevels() error {
 	if len(w.levels) == 0 {
 		return nil
 	}
-	err := w.lines.Add(manifest.Line{At: (w.second + 1) * align.SampleRate, Type: manifest.Levels, Levels: w.levels})
+	err := w.line(manifest.Line{At: (w.second + 1) * align.SampleRate, Type: manifest.Levels, Levels: w.levels})
 	clear(w.levels)
+	return err
+}
+
+// line appends a line. One that cannot stand in a timeline is left out: it is no reason to end a recording.
+func (w *writer) line(l manifest.Line) error {
+	err := w.lines.Add(l)
+	if errors.Is(err, manifest.ErrLine) {
+		w.log.Error("a line cannot stand in the timeline", "recording", w.man.Recording, "error", err)
+		return nil
+	}
 	return err
 }
 
@@ -198,10 +221,10 @@ func (w *writer) note(l *manifest.Line) error {
 		w.ids[l.Person] = append(w.ids[l.Person], l.AudioID)
 	}
 	if l.Type == manifest.Dropped {
-		w.man.Drops = append(w.man.Drops, manifest.Drop{At: manifest.Position(l.At), Count: l.Count, Why: l.Why})
+		w.man.Drops = addDrop(w.man.Drops, l)
 		w.gap(l.Why, l.Count)
 	}
-	return w.lines.Add(*l)
+	return w.line(*l)
 }
 
 // flush brings what was collected to the files.
@@ -241,9 +264,30 @@ func (w *writer) sync() error {
 			return fmt.Errorf("replay: %w", err)
 		}
 	}
+	if err := w.timeline.Sync(); err != nil {
+		return err
+	}
+	if err := w.syncNames(); err != nil {
+		return err
+	}
 	w.bytes.Store(bytes)
 	w.safe.Store(w.drained)
-	return w.timeline.Sync()
+	return nil
+}
+
+// syncNames makes new files findable after the power has failed.
+func (w *writer) syncNames() error {
+	if w.mix != nil && w.mix.named {
+		w.mix.named = false
+		if err := w.disk.SyncDir(filepath.Join(w.dir, replayDir)); err != nil {
+			return err
+		}
+	}
+	if !w.names {
+		return nil
+	}
+	w.names = false
+	return w.disk.SyncDir(filepath.Join(w.dir, tracksDir))
 }
 
 // save brings the manifest up to date, now and then.
@@ -255,27 +299,26 @@ func (w *writer) save(now time.Time) error {
 	w.man.Safe = manifest.Position(w.safe.Load())
 	w.man.Duration = w.man.Safe
 	w.describe()
-	return manifest.Save(w.dir, w.man)
+	return w.disk.Save(w.dir, w.man)
 }
 
-// room ends the recording before the disk is full, so that what there is can be closed.
-func (w *writer) room(now time.Time) error {
+// room ends the recording before the disk is full, so that what there is can be closed. A disk that does not tell has room
+// until it refuses something.
+func (w *writer) room(now time.Time) {
 	if now.Sub(w.checked) < freeEvery {
-		return nil
+		return
 	}
 	w.checked = now
-	free, err := w.disk.Free(w.dir)
-	if err == nil && free < w.freeMin {
-		err = fmt.Errorf("%d octets are left, of %d that must be: %w", free, w.freeMin, syscall.ENOSPC)
+	if free, err := w.disk.Free(w.dir); err == nil && free < w.freeMin {
+		w.fail(fmt.Errorf("%d octets are left, of %d that must be: %w", free, w.freeMin, syscall.ENOSPC))
 	}
-	return err
 }
 
 // close ends the files as well as the disk lets it. What is torn or short is mended by finish, which looks at what there is.
 func (w *writer) close() {
 	end := w.take.length.Load()
-	if !w.broken {
-		w.man.Duration = manifest.Position(end)
+	if w.take.missed > 0 { // the last that the queue had no room for
+		w.try(func() error { return w.note(w.take.missing()) })
 	}
 	w.try(w.tellLevels)
 	w.try(w.lines.Flush)
@@ -289,12 +332,34 @@ func (w *writer) close() {
 		w.try(w.mix.close)
 	}
 	w.try(w.timeline.Sync)
-	w.timeline.Close()
-	if !w.broken {
+	w.try(w.timeline.Close)
+	w.try(w.syncNames)
+	if w.broken {
+		_ = w.abandon()
+	} else {
 		w.safe.Store(end)
-		w.man.Safe = w.man.Duration
 	}
+	w.man.Duration, w.man.Safe = manifest.Position(end), manifest.Position(min(w.safe.Load(), end))
 	w.describe()
+}
+
+// abandon lets go of the files that every recording has.
+func (w *writer) abandon() (err error) {
+	if w.timeline != nil {
+		err = w.timeline.Close()
+	}
+	if w.mix != nil {
+		err = errors.Join(err, w.mix.abandon())
+	}
+	return err
+}
+
+// started sets the wall clock at position 0, before run.
+func (w *writer) started(at time.Time) {
+	w.man.StartedAt = at
+	if w.mix != nil {
+		w.mix.playlist = cmaf.NewPlaylist(int64(w.man.Replay.Target), at)
+	}
 }
 
 // describe tells of the tracks what only the take has seen. Their sums are finish's.
@@ -321,7 +386,7 @@ func newWriter(w *writer, segment int64, bitrate int) (err error) {
 		return err
 	}
 	w.lines = manifest.NewLineWriter(w.timeline)
-	if err = w.lines.Add(manifest.Line{Type: manifest.Start}); err != nil {
+	if err = w.line(manifest.Line{Type: manifest.Start}); err != nil {
 		return err
 	}
 	if w.take.replay {
