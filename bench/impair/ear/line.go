@@ -1,0 +1,190 @@
+package ear
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// jitterHistory is of how many frames the lateness counts: 10 s.
+	jitterHistory = 500
+	// jitterQuantile of the lateness is waited for: kDefaultDelayManager's 0.95.
+	jitterQuantile = 0.95
+	// transitWindow is over which the fastest frame is what the others are late against, as in NetEq's relative delay tracker.
+	transitWindow = 2 * time.Second
+	// stretchPause lies between two changes of tempo: 20 ms in 120 are a sixth, about what NetEq's accelerate and
+	// pre-emptive expand reach on speech.
+	stretchPause = 5
+	// slack is by how much the delay may exceed its target before the tempo goes up.
+	slack = 20 * time.Millisecond
+)
+
+// line is one stream and its jitter buffer.
+type line struct {
+	of       int
+	arrivals []arrival
+	seqs     unwrapped
+	clock    unwrapped
+
+	// While playing.
+	came   map[int64]bool // sequence numbers
+	buffer []frame        // not played yet, in order of ts
+	next   int64          // ts to be played at the next tick
+	last   int64          // seq of the last frame played
+	begun  bool
+	stall  int // ticks since the buffer ran dry
+	steady int // ticks since the tempo was changed
+	until  time.Duration
+	late   lateness
+	target time.Duration
+	missed []time.Duration // the stall's ticks
+}
+
+// play plays the line from its first packet on.
+func (l *line) play(until time.Duration, out *Played) {
+	if len(l.arrivals) == 0 {
+		return
+	}
+	l.came, l.buffer, l.begun, l.stall, l.missed, l.late = map[int64]bool{}, nil, false, 0, nil, lateness{}
+	rest := l.arrivals
+	for now := l.arrivals[0].at + frameTime; now < until; now += frameTime {
+		for len(rest) > 0 && rest[0].at <= now {
+			l.take(&rest[0])
+			rest = rest[1:]
+		}
+		l.tick(now, out)
+	}
+}
+
+// take puts a packet's frames into the buffer. Those that were played already, or should have been, are of no use.
+func (l *line) take(a *arrival) {
+	l.came[a.seq] = true
+	for _, f := range a.frames {
+		i, has := slices.BinarySearchFunc(l.buffer, f.ts, func(b frame, ts int64) int { return int(b.ts - ts) })
+		if has {
+			continue
+		}
+		l.late.note(f)
+		if l.begun && f.ts < l.next-frameSamples/2 {
+			continue
+		}
+		l.buffer = slices.Insert(l.buffer, i, f)
+	}
+}
+
+// tick plays 20 ms.
+func (l *line) tick(now time.Duration, out *Played) {
+	l.steady++
+	if len(l.buffer) == 0 {
+		if l.begun {
+			l.stall++
+			l.missed = append(l.missed, now)
+		}
+		return
+	}
+	first := l.buffer[0]
+	if !l.begun {
+		l.begun, l.next = true, first.ts
+	}
+	gap := int((first.ts - l.next + frameSamples/2) / frameSamples)
+	silent := l.paused(first)
+	gap -= l.settle(gap, silent, out)
+	if gap > 0 {
+		l.next += frameSamples
+		if !silent {
+			out.Concealed = append(out.Concealed, now)
+		}
+		return
+	}
+	delay := now - samples(first.ts) - l.late.base(now)
+	target := l.late.target()
+	if delay < target && l.steady > stretchPause && len(l.missed) == 0 {
+		l.steady = 0 // what is being played is drawn out: heard, not made up
+		return
+	}
+	l.emit(now, out)
+	if delay > target+slack && l.steady > stretchPause && len(l.buffer) > 0 && l.buffer[0].ts-l.next < frameSamples/2 {
+		l.steady = 0
+		l.emit(now, out)
+	}
+}
+
+// settle accounts for the ticks since the buffer ran dry, now that it is known what they were, and returns how many of them
+// stand for frames that never came: as much of the gap has passed already.
+func (l *line) settle(gap int, silent bool, out *Played) int {
+	passed := min(gap, l.stall)
+	l.next += int64(passed) * frameSamples
+	if silent {
+		out.Concealed = append(out.Concealed, l.missed[passed:]...)
+	} else {
+		out.Concealed = append(out.Concealed, l.missed...)
+	}
+	l.stall, l.missed = 0, l.missed[:0]
+	return passed
+}
+
+// paused tells whether the speaker was silent before a frame: time has passed, and no packet is missing.
+func (l *line) paused(f frame) bool {
+	for seq := l.last + 1; seq < f.seq; seq++ {
+		if !l.came[seq] {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *line) emit(now time.Duration, out *Played) {
+	f := l.buffer[0]
+	l.buffer = l.buffer[1:]
+	l.next, l.last = f.ts+frameSamples, f.seq
+	out.Plays = append(out.Plays, Play{At: now, Speaker: f.speaker, N: f.n})
+}
+
+func samples(ts int64) time.Duration { return time.Duration(ts) * time.Second / 48000 }
+
+// lateness is how much later than the fastest of late the frames come.
+type lateness struct {
+	transits []transit // of transitWindow, those that may become the least, ascending
+	history  []time.Duration
+	at       int
+	count    int
+	cached   time.Duration
+}
+
+type transit struct{ at, is time.Duration }
+
+// note books a frame.
+func (t *lateness) note(f frame) {
+	is := f.came - samples(f.ts)
+	for len(t.transits) > 0 && t.transits[len(t.transits)-1].is >= is {
+		t.transits = t.transits[:len(t.transits)-1]
+	}
+	t.transits = append(t.transits, transit{f.came, is})
+	late := is - t.base(f.came)
+	if len(t.history) < jitterHistory {
+		t.history = append(t.history, late)
+	} else {
+		t.history[t.at] = late
+		t.at = (t.at + 1) % jitterHistory
+	}
+	t.count++
+}
+
+// base is the least transit of late.
+func (t *lateness) base(now time.Duration) time.Duration {
+	for len(t.transits) > 1 && now-t.transits[0].at > transitWindow {
+		t.transits = t.transits[1:]
+	}
+	return t.transits[0].is
+}
+
+// target is how long a frame is to wait against the fastest: the quantile of the lateness, and a frame.
+func (t *lateness) target() time.Duration {
+	if t.count >= 8 || t.cached == 0 { // worked out anew each 8 frames
+		sorted := slices.Clone(t.history)
+		slices.Sort(sorted)
+		t.cached = sorted[int(float64(len(sorted)-1)*jitterQuantile)] + frameTime
+		t.count = 0
+	}
+	return t.cached
+}
