@@ -25,12 +25,20 @@ export function install(tone) {
   // Each audio element of the page that plays gets an analyser of its own, and all go into one for the whole.
   const FFT = 8192; // bins of 5.9 Hz, a look back of 171 ms
   const SILENCE = -200; // dB, stands for nothing at all
-  const lines = new Map(); // MediaStream -> {source, analyser}
+  const lines = new Map(); // MediaStream, or the element that plays a file -> {source, analyser}
+  const files = new WeakMap(); // element -> its source, of which it can have one only
   let whole = null;
 
   const analyser = () => new AnalyserNode(audio(), { fftSize: FFT, smoothingTimeConstant: 0, minDecibels: -150 });
   const playing = () => [...document.querySelectorAll('audio')]
-    .filter((a) => a.srcObject?.active && !a.paused && !a.muted && a.volume > 0).map((a) => a.srcObject);
+    .filter((a) => (a.srcObject?.active || a.currentSrc) && !a.paused && !a.muted && a.volume > 0).map((a) => a.srcObject ?? a);
+
+  // A file's sound goes through the graph from then on, and out of it again.
+  const sourceOf = (what) => {
+    if (what instanceof MediaStream) return audio().createMediaStreamSource(what);
+    if (!files.has(what)) files.set(what, audio().createMediaElementSource(what));
+    return files.get(what);
+  };
 
   const attach = () => {
     if (!whole) {
@@ -45,7 +53,7 @@ export function install(tone) {
     }
     for (const stream of now) {
       if (lines.has(stream)) continue;
-      const line = { source: audio().createMediaStreamSource(stream), analyser: analyser() };
+      const line = { source: sourceOf(stream), analyser: analyser() };
       line.source.connect(line.analyser);
       line.source.connect(whole);
       lines.set(stream, line);
@@ -122,6 +130,16 @@ export function install(tone) {
       return null;
     },
 
+    // begins waits until a tone is there in the file that plays, and gives the position in it, in seconds; null after limit ms.
+    async begins(hz, limit) {
+      const player = document.querySelector('#player');
+      const end = performance.now() + limit;
+      for (attach(); performance.now() < end; await tick(), attach()) {
+        if (present(level(whole, hz))) return player.currentTime;
+      }
+      return null;
+    },
+
     // gone waits until a tone is below limitDb, and stays there for half a second; it gives the time of day in ms
     // since when it is, null after limit ms.
     async gone(hz, limitDb, limit) {
@@ -168,7 +186,7 @@ export function install(tone) {
         if (before.get(key) === timestamp) continue;
         const [i, audioId] = key.split('/').map(Number);
         const track = window.spaces.receivers[i].track;
-        const line = [...lines].find(([stream]) => stream.getTracks().includes(track))?.[1];
+        const line = [...lines].find(([stream]) => stream.getTracks?.().includes(track))?.[1];
         found.push({ line: i, audioId, tones: tones.filter((hz) => line && present(level(line.analyser, hz))) });
       }
       return found;

@@ -44,10 +44,11 @@ export class Participant {
     await this.page.type(selector, text);
   }
 
-  async start(url, title) {
+  async start(url, title, { recorded = false } = {}) {
     await this.page.goto(url);
     await this.type('start-title', title);
     await this.type('start-name', this.name);
+    if (recorded) await this.click('start-record');
     await this.click('start');
     await this.connected();
     return this.do(() => document.querySelector('[data-testid="share-link"]').href);

@@ -40,18 +40,26 @@ async function start(name, program, args, there) {
   return { name, told: await within(10_000, `${name} starts`, told), log, stop };
 }
 
+// scratch is a directory that is gone when the story is.
+function scratch(prefix) {
+  const dir = mkdtempSync(join(tmpdir(), prefix));
+  process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
 // serve starts the Spaces server on a free port, with an engine inside, or with the daemon at the control socket.
 export async function serve(program, control) {
   const engine = control ? ['--control', control] : media();
-  const server = await start('spaces', program, ['--listen', '127.0.0.1:0', ...engine], /^Spaces is at (\S+)$/);
-  return { ...server, url: server.told };
+  const data = scratch('spaces-');
+  const args = ['--listen', '127.0.0.1:0', '--data', data, ...engine];
+  const server = await start('spaces', program, args, /^Spaces is at (\S+)$/);
+  return { ...server, url: server.told, data };
 }
 
 // daemon starts stentord with a control socket of its own.
 export async function daemon(program) {
-  const dir = mkdtempSync(join(tmpdir(), 'stentord-'));
-  process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
+  const dir = scratch('stentord-');
   const control = join(dir, 'control.sock');
-  const d = await start('stentord', program, ['--control', control, '--http', '', ...media()], /msg=running/);
+  const d = await start('stentord', program, ['--control', control, '--http', '', '--spool', join(dir, 'recordings'), ...media()], /msg=running/);
   return { ...d, control };
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -26,26 +27,29 @@ const (
 // app holds all the Spaces that are going on.
 type app struct {
 	// Immutable after newApp.
-	ctl commander
-	log *slog.Logger
-	now func() time.Time
+	ctl     commander
+	archive *archive
+	library http.Handler // of the replays
+	log     *slog.Logger
+	now     func() time.Time
 
 	wg     sync.WaitGroup // the goroutines of the Spaces
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	mu     sync.Mutex
-	lives  map[string]*live
-	up     bool // the engine can be reached
-	starts bucket
-	pages  int
-	gone   chan struct{} // one token: a page has gone
+	mu      sync.Mutex
+	lives   map[string]*live
+	up      bool // the engine can be reached
+	records bool // it keeps recordings
+	starts  bucket
+	pages   int
+	gone    chan struct{} // one token: a page has gone
 }
 
 // newApp makes an app without Spaces; ctl may be down until mediaUp says otherwise.
-func newApp(ctl commander, log *slog.Logger, now func() time.Time) *app {
+func newApp(ctl commander, arch *archive, library http.Handler, log *slog.Logger, now func() time.Time) *app {
 	a := &app{
-		ctl: ctl, log: log, now: now, lives: make(map[string]*live), gone: make(chan struct{}, 1),
+		ctl: ctl, archive: arch, library: library, log: log, now: now, lives: make(map[string]*live), gone: make(chan struct{}, 1),
 		starts: newBucket(startEvery, startBurst, now()),
 	}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
@@ -53,7 +57,7 @@ func newApp(ctl commander, log *slog.Logger, now func() time.Time) *app {
 }
 
 // start opens a Space. The room is opened first: a Space without one would be a promise that nobody keeps.
-func (a *app) start(ctx context.Context, title, hostName string) (id, hostToken string, err error) {
+func (a *app) start(ctx context.Context, title, hostName string, record bool) (id, hostToken string, err error) {
 	title, hostName = cleanName(title), cleanName(hostName)
 	if hostName == "" {
 		return "", "", errNameMissing
@@ -76,8 +80,28 @@ func (a *app) start(ctx context.Context, title, hostName string) (id, hostToken 
 		}
 		return "", "", &denial{"media_down", explain(err)}
 	}
+	if record {
+		if err := a.recordFirst(ctx, s); err != nil {
+			s.Ended = true // Who chose to be recorded is not to talk without it.
+			a.add(s)
+			return "", "", err
+		}
+	}
 	a.add(s)
 	return id, hostToken, nil
+}
+
+// recordFirst has a Space recorded before anybody is in it, so that nothing is missed and nobody is surprised.
+func (a *app) recordFirst(ctx context.Context, s *Space) error {
+	s.nameTake()
+	rec, err := a.ctl.RecordingStart(ctx, recordStart(s.ID, s.take.wanted))
+	if err != nil {
+		a.log.Warn("recording does not start", "room", s.ID, "error", err)
+		return &denial{"not_recorded", errNotTaken + explainTake(err)}
+	}
+	s.runs(rec.Recording)
+	a.archive.add(s.replay(rec))
+	return nil
 }
 
 // mayStart holds the limits on new Spaces.
@@ -206,6 +230,7 @@ func (a *app) heard(ev *control.Event) {
 	a.mu.Lock()
 	l := a.lives[ev.Room]
 	a.mu.Unlock()
+	a.archive.heard(ev)
 	if l != nil {
 		l.heard(ev)
 	}

@@ -19,6 +19,10 @@ type commander interface {
 	PeerUpdate(context.Context, *control.PeerUpdateParams) (*control.Peer, error)
 	PeerRestart(context.Context, *control.PeerRestartParams) (*control.PeerRestartResult, error)
 	PeerLeave(context.Context, *control.PeerParams) (*control.Empty, error)
+	RecordingStart(context.Context, *control.RecordingStartParams) (*control.Recording, error)
+	RecordingStop(context.Context, *control.RecordingParams) (*control.Recording, error)
+	RecordingList(context.Context, *control.RecordingListParams) (*control.RecordingList, error)
+	RecordingDelete(context.Context, *control.RecordingParams) (*control.Empty, error)
 }
 
 // offer is a page's SDP offer on its way to the engine.
@@ -36,6 +40,8 @@ type job struct {
 	offer  *offer
 	want   rights
 	joined bool // join: an older peer has to leave first
+
+	recording string
 }
 
 type jobKind int
@@ -48,6 +54,8 @@ const (
 	jobJoin
 	jobRestart
 	jobUpdate
+	jobRecordStart
+	jobRecordStop
 )
 
 // drive makes the engine agree with the Space, one call at a time, until the room is closed. Only it calls the engine
@@ -84,6 +92,9 @@ func (l *live) next() job {
 		id := l.departed[0]
 		l.departed = l.departed[1:]
 		return job{kind: jobLeave, member: id}
+	}
+	if j := l.space.takeJob(); j.kind != jobNone {
+		return j
 	}
 	for len(l.pending) > 0 {
 		m := l.space.members[l.pending[0]]
@@ -138,6 +149,10 @@ func (l *live) perform(ctx context.Context, j job) (done bool) {
 			Room: l.id, Peer: j.member, MaySpeak: &j.want.MaySpeak, Muted: &j.want.Muted, Priority: &j.want.Priority,
 		})
 		l.updated(j, err)
+	case jobRecordStart:
+		l.startTake(ctx, j.recording)
+	case jobRecordStop:
+		l.stopTake(ctx, j.recording)
 	}
 	return false
 }
@@ -174,6 +189,11 @@ func (l *live) close(ctx context.Context) (done bool) {
 func (l *live) pause() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.pauseLocked()
+}
+
+// pauseLocked is pause under mu.
+func (l *live) pauseLocked() {
 	l.media = false
 	l.changed()
 }

@@ -23,9 +23,9 @@ type embedded struct {
 	dir     string
 }
 
-// newEmbedded opens the engine's sockets. chosen says that media was asked for: then a port that is taken is an error,
+// newEmbedded opens the engine's sockets and its recordings. If media was asked for, a port that is taken is an error,
 // else a free one is used, and the log says so.
-func newEmbedded(media string, chosen bool, advertise []string, log *slog.Logger) (*embedded, error) {
+func newEmbedded(s *settings, log *slog.Logger) (*embedded, error) {
 	dir, err := os.MkdirTemp("", "spaces-") // Made with mode 0700.
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the control socket: %w", err)
@@ -33,8 +33,9 @@ func newEmbedded(media string, chosen bool, advertise []string, log *slog.Logger
 	e := &embedded{control: filepath.Join(dir, "control.sock"), dir: dir}
 	cfg := engine.Default()
 	cfg.Control, cfg.ControlMode = e.control, 0o600
-	cfg.HTTP, cfg.Advertise, cfg.Log = "", advertise, log
-	if cfg.Media, err = mediaAddress(media, chosen, log); err == nil {
+	cfg.HTTP, cfg.Advertise, cfg.Log = "", s.advertise, log
+	cfg.Spool, cfg.Store = s.spool, s.store
+	if cfg.Media, err = mediaAddress(s.media, s.mediaChosen, log); err == nil {
 		e.engine, err = engine.New(cfg)
 	}
 	if err != nil {

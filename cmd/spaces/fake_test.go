@@ -28,15 +28,21 @@ type fakeEngine struct {
 	control.Engine // The methods that the app never calls.
 	log            *control.Log
 
-	mu    sync.Mutex
-	rooms map[string]map[string]*control.Peer
-	calls []string
-	told  chan struct{} // One token: there is a new call.
-	audio uint32
+	mu     sync.Mutex
+	rooms  map[string]map[string]*control.Peer
+	takes  map[string]*control.Recording // by name
+	runs   map[string]string             // room -> the recording that runs
+	unable error                         // of every recording.start
+	calls  []string
+	told   chan struct{} // One token: there is a new call.
+	audio  uint32
 }
 
 func newFakeEngine() *fakeEngine {
-	return &fakeEngine{log: control.NewLog("fake", 1024), rooms: make(map[string]map[string]*control.Peer), told: make(chan struct{}, 1)}
+	return &fakeEngine{
+		log: control.NewLog("fake", 1024), rooms: make(map[string]map[string]*control.Peer), told: make(chan struct{}, 1),
+		takes: make(map[string]*control.Recording), runs: make(map[string]string),
+	}
 }
 
 // note writes a call down. Under mu.
@@ -52,7 +58,7 @@ func (f *fakeEngine) Snapshot(context.Context, []string) (*control.Snapshot, str
 	defer f.mu.Unlock()
 	s := &control.Snapshot{Rooms: []control.RoomSnapshot{}}
 	for name, peers := range f.rooms {
-		r := control.RoomSnapshot{Room: control.Room{Room: name, Heard: []control.Slot{}}, Participants: []control.Peer{}}
+		r := control.RoomSnapshot{Room: control.Room{Room: name, Heard: []control.Slot{}, Recording: f.runs[name]}, Participants: []control.Peer{}}
 		for _, p := range peers {
 			r.Participants = append(r.Participants, *p)
 		}
@@ -76,6 +82,7 @@ func (f *fakeEngine) RoomClose(_ context.Context, p *control.RoomParams) (*contr
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.note("close %s", p.Room)
+	f.endTake(f.runs[p.Room], control.RecordingRoomClosed)
 	delete(f.rooms, p.Room)
 	f.log.Append(control.Event{Type: control.EventRoomClosed, Room: p.Room, Reason: control.LeftRoomClosed})
 	return &control.Empty{}, nil
@@ -195,25 +202,34 @@ type stageSet struct {
 	path       string
 	app        *app
 	url        string
+	data       string // the archive's directory
 }
 
 // newStageSet starts everything and waits until the app has found the engine.
 func newStageSet(t *testing.T) *stageSet {
+	t.Helper()
 	s := &stageSet{t: t, engine: newFakeEngine(), path: filepath.Join(t.TempDir(), "c.sock")}
 	s.stopEngine = s.engine.listenControl(t, s.path)
 	ctl := &remote{path: s.path}
-	s.app = newApp(ctl, quiet(), time.Now)
+	s.data = t.TempDir()
+	arch, err := openArchive(s.data, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.app = newApp(ctl, arch, newLibrary(arch, "", nil, quiet()), quiet(), time.Now)
+	_, stopArchive := background(func(ctx context.Context) error { arch.run(ctx); return nil })
 	_, stopWatch := background(func(ctx context.Context) error { return s.app.watch(ctx, s.path) })
 	web := httptest.NewServer(s.app.routes())
 	s.url = web.URL
 	t.Cleanup(func() {
 		s.app.stop()
 		_ = stopWatch()
+		_ = stopArchive()
 		web.Close()
 		ctl.close()
 		s.stopEngine()
 	})
-	s.until("the app finds the engine", s.app.isUp)
+	s.until("the app finds the engine", s.app.mayRecord)
 	return s
 }
 

@@ -86,6 +86,7 @@ func (l *live) act(touched string, rule func(*Space) error) error {
 	if m := l.space.members[touched]; m != nil {
 		l.due(m)
 	}
+	poke(l.work) // What is recorded may have changed.
 	l.changed()
 	return nil
 }
@@ -108,6 +109,7 @@ func (l *live) publish(ctx context.Context) {
 		for _, p := range l.encodeNews() {
 			poke(p.wake)
 		}
+		l.app.archive.credit(l.credits())
 		pause.Reset(publishPause)
 	}
 }
@@ -265,6 +267,10 @@ func (l *live) heard(ev *control.Event) {
 		l.roomClosed(ev.Reason)
 		return
 	}
+	if ev.Recording != "" {
+		l.takeEvent(ev)
+		return
+	}
 	m := l.space.members[ev.Peer]
 	if m == nil {
 		return
@@ -305,7 +311,7 @@ func (l *live) peerLeft(m *Member, reason string) {
 // roomClosed is a room that somebody else closed: over for everyone, unless the daemon only stopped; then it is
 // opened again when a daemon is there. Under mu.
 func (l *live) roomClosed(reason string) {
-	l.opened = false
+	l.opened, l.space.take.running = false, ""
 	if reason == control.LeftShutdown || l.space.Ended {
 		return
 	}
@@ -335,7 +341,9 @@ func (l *live) reconcile(room *control.RoomSnapshot) {
 	defer l.mu.Unlock()
 	peers := make(map[string]*control.Peer)
 	l.opened = room != nil
+	l.space.take.running = ""
 	if room != nil {
+		l.space.runs(room.Recording)
 		for i := range room.Participants {
 			peers[room.Participants[i].Peer] = &room.Participants[i]
 		}

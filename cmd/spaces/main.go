@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -23,6 +24,7 @@ type settings struct {
 	listen, control, media string
 	advertise              []string
 	tlsCert, tlsKey        string
+	data, spool, store     string
 	mediaChosen            bool
 }
 
@@ -58,6 +60,9 @@ func command() *cobra.Command {
 	f.StringVar(&s.control, "control", "", "control socket of a running stentord (default: an engine inside this process)")
 	f.StringVar(&s.media, "media", defaultMedia, "UDP address of the engine inside; a free port is used if the default is taken")
 	f.StringArrayVar(&s.advertise, "advertise", nil, "address told to browsers by the engine inside, IP or IP:port (repeatable)")
+	f.StringVar(&s.data, "data", defaultData(), "directory of recordings, and of what is known of them")
+	f.StringVar(&s.store, "store", "", "where recordings go in the end, file:///… or s3://… (default: they stay in --data); with --control the daemon's, if it has one")
+	f.StringVar(&s.spool, "spool", "", "with --control: the daemon's directory of recordings (default: where it says that they are)")
 	f.StringVar(&s.tlsCert, "tls-cert", "", "certificate file (PEM): serves https, which browsers want for the microphone except on localhost")
 	f.StringVar(&s.tlsKey, "tls-key", "", "private key file (PEM) of --tls-cert")
 	return c
@@ -71,6 +76,9 @@ func (s *settings) check(advertiseChosen bool) error {
 	if (s.tlsCert == "") != (s.tlsKey == "") {
 		return errors.New("--tls-cert and --tls-key go together")
 	}
+	if s.control == "" && s.spool != "" {
+		return errors.New("--spool belongs to --control; the engine inside keeps its recordings in --data")
+	}
 	return nil
 }
 
@@ -82,9 +90,14 @@ func serve(ctx context.Context, s settings, out io.Writer, log *slog.Logger) err
 		return fmt.Errorf("listen on %s: %w (choose another address with --listen)", s.listen, err)
 	}
 	defer ln.Close()
+	arch, err := openArchive(filepath.Join(s.data, "replays"), log)
+	if err != nil {
+		return err
+	}
 	path, engineEnded, stopEngine := s.control, (<-chan error)(nil), func() error { return nil }
 	if path == "" {
-		e, err := newEmbedded(s.media, s.mediaChosen, s.advertise, log)
+		s.spool = filepath.Join(s.data, "recordings")
+		e, err := newEmbedded(&s, log)
 		if err != nil {
 			return err
 		}
@@ -92,8 +105,17 @@ func serve(ctx context.Context, s settings, out io.Writer, log *slog.Logger) err
 		engineEnded, stopEngine = background(e.run)
 	}
 	fmt.Fprintf(out, "Spaces is at %s\n", s.url(ln.Addr()))
-	err = serveApp(ctx, s, ln, path, engineEnded, log)
+	err = serveApp(ctx, s, arch, ln, path, engineEnded, log)
 	return errors.Join(err, stopEngine())
+}
+
+// defaultData is where recordings are kept unless told otherwise: beside other things of the user that programs make by
+// themselves, or in the working directory where the system has no such place.
+func defaultData() string {
+	if dir, err := os.UserCacheDir(); err == nil {
+		return filepath.Join(dir, "stentor-spaces")
+	}
+	return "spaces-data"
 }
 
 // background runs f until stop is called, which waits for it. ended gives f's result if it comes to an end by itself.
@@ -114,10 +136,16 @@ func background(f func(context.Context) error) (ended <-chan error, stop func() 
 }
 
 // serveApp runs the web server and the watch over the engine, until ctx is done or one of them fails.
-func serveApp(ctx context.Context, s settings, ln net.Listener, path string, engineEnded <-chan error, log *slog.Logger) error {
+func serveApp(ctx context.Context, s settings, arch *archive, ln net.Listener, path string, engineEnded <-chan error, log *slog.Logger) error {
 	ctl := &remote{path: path}
 	defer ctl.close()
-	a := newApp(ctl, log, time.Now)
+	lib, closeLibrary, err := openLibrary(arch, s.spool, s.store, log)
+	if err != nil {
+		return err
+	}
+	defer closeLibrary()
+	a := newApp(ctl, arch, lib, log, time.Now)
+	_, stopArchive := background(func(ctx context.Context) error { arch.run(ctx); return nil })
 	_, stopRun := background(func(ctx context.Context) error { a.run(ctx); return nil })
 	watchEnded, stopWatch := background(func(ctx context.Context) error { return a.watch(ctx, path) })
 	srv := &http.Server{
@@ -127,7 +155,6 @@ func serveApp(ctx context.Context, s settings, ln net.Listener, path string, eng
 	served := make(chan error, 1)
 	go func() { served <- s.serveHTTP(srv, ln) }()
 
-	var err error
 	select {
 	case <-ctx.Done():
 		log.Info("leaving")
@@ -142,6 +169,7 @@ func serveApp(ctx context.Context, s settings, ln net.Listener, path string, eng
 	a.stop()
 	_ = stopWatch() // Its error is that it was stopped.
 	_ = stopRun()
+	_ = stopArchive()
 	shutdown(srv)
 	<-served
 	return err

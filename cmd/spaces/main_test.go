@@ -47,7 +47,7 @@ func runCommand(t *testing.T, args ...string) *running {
 
 func TestOneCommandShowsEverything(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	r := runCommand(t, "--listen", "127.0.0.1:0", "--media", "127.0.0.1:0", "--advertise", "127.0.0.1")
+	r := runCommand(t, "--listen", "127.0.0.1:0", "--media", "127.0.0.1:0", "--advertise", "127.0.0.1", "--data", t.TempDir())
 	s := &stageSet{t: t, url: r.url}
 	defer http.DefaultClient.CloseIdleConnections()
 	var a map[string]string
@@ -80,7 +80,7 @@ func TestOneCommandShowsEverything(t *testing.T) {
 
 func TestAppWaitsForADaemonThatIsNotThereYet(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "c.sock")
-	r := runCommand(t, "--listen", "127.0.0.1:0", "--control", path)
+	r := runCommand(t, "--listen", "127.0.0.1:0", "--control", path, "--data", t.TempDir())
 	s := &stageSet{t: t, url: r.url}
 	defer http.DefaultClient.CloseIdleConnections()
 	if status, a := s.post(`{"title":"x","name":"Ada"}`); status != http.StatusServiceUnavailable {
@@ -120,6 +120,8 @@ func TestStartErrorsSayWhatToDo(t *testing.T) {
 		"page's port taken":      {[]string{"--listen", tcp.Addr().String()}, "--listen"},
 		"media port taken":       {[]string{"--listen", "127.0.0.1:0", "--media", udp.LocalAddr().String()}, "address already in use"},
 		"two engines":            {[]string{"--control", "/x", "--media", ":1"}, "--media and --advertise"},
+		"two spools":             {[]string{"--spool", "/x"}, "--spool belongs to --control"},
+		"store of no kind":       {[]string{"--listen", "127.0.0.1:0", "--control", "/x", "--store", "ftp://x"}, "--store"},
 		"half a certificate":     {[]string{"--tls-cert", "x.pem"}, "go together"},
 		"certificate not there":  {[]string{"--listen", "127.0.0.1:0", "--control", "/x", "--tls-cert", "/no", "--tls-key", "/no"}, "/no"},
 		"something else besides": {[]string{"now"}, "now"},
@@ -128,7 +130,7 @@ func TestStartErrorsSayWhatToDo(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
 			cmd := command()
-			cmd.SetArgs(c.args)
+			cmd.SetArgs(append([]string{"--data", t.TempDir()}, c.args...))
 			cmd.SetOut(io.Discard)
 			cmd.SetErr(io.Discard)
 			if err := cmd.ExecuteContext(ctx); err == nil || !strings.Contains(err.Error(), c.want) {

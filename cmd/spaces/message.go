@@ -19,7 +19,7 @@ type request struct {
 	Restart bool   `json:"restart,omitempty"` // offer: an ICE restart
 	N       int    `json:"n,omitempty"`       // offer: comes back with the answer
 	Member  string `json:"member,omitempty"`  // admit, decline, mute, demote, remove
-	On      *bool  `json:"on,omitempty"`      // ask, mic
+	On      *bool  `json:"on,omitempty"`      // ask, mic, record
 }
 
 // hello is how a page enters.
@@ -75,7 +75,7 @@ func (r *request) check() error {
 		if len(r.SDP) > sdpBytesMax {
 			return fmt.Errorf("offer: sdp has %d bytes, at most %d are taken", len(r.SDP), sdpBytesMax)
 		}
-	case "ask", "mic":
+	case "ask", "mic", "record":
 		if r.On == nil {
 			return fmt.Errorf("%s: on is missing", r.Type)
 		}

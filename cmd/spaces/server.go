@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"path"
 	"regexp"
 	"strings"
 )
@@ -33,6 +34,11 @@ func (a *app) routes() http.Handler {
 	mux.HandleFunc("POST /api/spaces", a.serveStart)
 	mux.HandleFunc("GET /api/spaces/{id}", a.serveCard)
 	mux.HandleFunc("GET /s/{id}/ws", a.serveWS)
+	mux.Handle("GET /r/{id}", files.page("index.html"))
+	mux.HandleFunc("GET /api/replays", a.serveReplays)
+	mux.HandleFunc("GET /api/replays/{id}", a.serveReplay)
+	mux.HandleFunc("DELETE /api/replays/{id}", a.serveDelete)
+	mux.Handle("/replay/", http.StripPrefix("/replay", a.library))
 	// A page of another site cannot start Spaces through a visitor's browser.
 	return secured(http.NewCrossOriginProtection().Handler(mux))
 }
@@ -73,21 +79,23 @@ var kinds = map[string]string{
 	"css":  "text/css; charset=utf-8",
 	"js":   "text/javascript; charset=utf-8",
 	"svg":  "image/svg+xml",
+	"mjs":  "text/javascript; charset=utf-8",
+	"txt":  "text/plain; charset=utf-8",
 }
 
 // staticFiles reads the embedded files.
 func staticFiles() static {
 	s := make(static)
-	err := fs.WalkDir(webFiles, "web", func(path string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(webFiles, "web", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		body, err := webFiles.ReadFile(path)
+		body, err := webFiles.ReadFile(name)
 		if err != nil {
 			return err
 		}
 		sum := sha256.Sum256(body)
-		_, ext, _ := strings.Cut(d.Name(), ".")
+		ext := strings.TrimPrefix(path.Ext(d.Name()), ".")
 		s[d.Name()] = staticFile{body, `"` + hex.EncodeToString(sum[:8]) + `"`, kinds[ext]}
 		return nil
 	})
@@ -124,7 +132,7 @@ func (s static) serve(w http.ResponseWriter, r *http.Request, name string) {
 
 // serveList answers with the live Spaces.
 func (a *app) serveList(w http.ResponseWriter, _ *http.Request) {
-	reply(w, http.StatusOK, map[string]any{"spaces": a.cards(), "media": a.isUp()})
+	reply(w, http.StatusOK, map[string]any{"spaces": a.cards(), "media": a.isUp(), "record": a.mayRecord()})
 }
 
 // serveCard answers with one Space, for its door.
@@ -143,14 +151,15 @@ func (a *app) serveCard(w http.ResponseWriter, r *http.Request) {
 // serveStart starts a Space.
 func (a *app) serveStart(w http.ResponseWriter, r *http.Request) {
 	var p struct {
-		Title string `json:"title"`
-		Name  string `json:"name"`
+		Title  string `json:"title"`
+		Name   string `json:"name"`
+		Record bool   `json:"record"`
 	}
 	if err := decodeStrictly(http.MaxBytesReader(w, r.Body, startBytesMax), &p); err != nil {
 		reply(w, http.StatusBadRequest, note{Type: "error", Reason: "bad_message", Message: err.Error()})
 		return
 	}
-	id, token, err := a.start(r.Context(), p.Title, p.Name)
+	id, token, err := a.start(r.Context(), p.Title, p.Name, p.Record)
 	if err != nil {
 		reply(w, statusOf(err), errorNote("start", err))
 		return
@@ -165,7 +174,11 @@ func statusOf(err error) int {
 		return http.StatusInternalServerError
 	}
 	switch d.reason {
-	case "media_down", "full":
+	case "no_replay":
+		return http.StatusNotFound
+	case "not_host":
+		return http.StatusForbidden
+	case "media_down", "full", "not_recorded":
 		return http.StatusServiceUnavailable
 	case "too_fast":
 		return http.StatusTooManyRequests

@@ -51,6 +51,7 @@ type Space struct {
 	count     int       // people who ever entered
 	asks      int       // hands that were ever raised
 	emptyAt   time.Time // since when nobody is in it
+	take      taking    // what is recorded
 }
 
 // newSpace starts an empty Space; whoever enters with hostToken is its host.

@@ -26,7 +26,8 @@ type stateView struct {
 	Listeners     []personView `json:"listeners"` // the first listenersShown, hands first
 	ListenerCount int          `json:"listener_count"`
 	Hands         int          `json:"hands"`
-	Media         bool         `json:"media"` // the engine can be reached
+	Media         bool         `json:"media"`               // the engine can be reached
+	Recording     string       `json:"recording,omitempty"` // the one that runs
 }
 
 // speakingView is the small and frequent change: who speaks now.
@@ -48,6 +49,8 @@ type cardView struct {
 	Host     string   `json:"host"`
 	Speakers []string `json:"speakers"` // the first names on stage
 	People   int      `json:"people"`
+
+	Recording string `json:"recording,omitempty"` // the one that runs
 }
 
 // view is how others see the member.
@@ -63,7 +66,7 @@ func (m *Member) view() personView {
 
 // state encodes the whole Space.
 func (s *Space) state(media bool) []byte {
-	v := stateView{Type: "state", Title: s.Title, Stage: []personView{}, Listeners: []personView{}, Media: media}
+	v := stateView{Type: "state", Title: s.Title, Stage: []personView{}, Listeners: []personView{}, Media: media, Recording: s.take.running}
 	for _, m := range s.stage() {
 		v.Stage = append(v.Stage, m.view())
 	}
@@ -93,7 +96,7 @@ func (s *Space) speaking() []byte {
 
 // card is the Space in the list.
 func (s *Space) card() cardView {
-	c := cardView{ID: s.ID, Title: s.Title, Host: s.HostName, Speakers: []string{}, People: len(s.members)}
+	c := cardView{ID: s.ID, Title: s.Title, Host: s.HostName, Speakers: []string{}, People: len(s.members), Recording: s.take.running}
 	for _, m := range s.stage() {
 		if len(c.Speakers) < 4 { // As many avatars as a card has room for.
 			c.Speakers = append(c.Speakers, m.Name)

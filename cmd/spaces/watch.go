@@ -80,6 +80,22 @@ func (r *remote) PeerLeave(ctx context.Context, p *control.PeerParams) (*control
 	return through(ctx, r, p, (*control.Client).PeerLeave)
 }
 
+func (r *remote) RecordingStart(ctx context.Context, p *control.RecordingStartParams) (*control.Recording, error) {
+	return through(ctx, r, p, (*control.Client).RecordingStart)
+}
+
+func (r *remote) RecordingStop(ctx context.Context, p *control.RecordingParams) (*control.Recording, error) {
+	return through(ctx, r, p, (*control.Client).RecordingStop)
+}
+
+func (r *remote) RecordingList(ctx context.Context, p *control.RecordingListParams) (*control.RecordingList, error) {
+	return through(ctx, r, p, (*control.Client).RecordingList)
+}
+
+func (r *remote) RecordingDelete(ctx context.Context, p *control.RecordingParams) (*control.Empty, error) {
+	return through(ctx, r, p, (*control.Client).RecordingDelete)
+}
+
 // watch follows the engine's events until ctx is done. After a lost connection the Watcher resumes from its cursor;
 // after a lost daemon it begins with a snapshot, with which every Space is compared.
 func (a *app) watch(ctx context.Context, path string) error {
@@ -103,6 +119,7 @@ func (a *app) watch(ctx context.Context, path string) error {
 	return w.Watch(ctx, func(item control.WatchItem) error {
 		if item.Snapshot != nil {
 			a.reconcile(item.Snapshot)
+			a.recall(ctx)
 		} else {
 			a.heard(item.Event)
 		}

@@ -176,6 +176,8 @@ func (a *app) carryOut(l *live, p *page, id string, r *request) error {
 		return l.act("", func(s *Space) error { return s.Ask(id, *r.On) })
 	case "mic":
 		return l.act(id, func(s *Space) error { return s.SetMic(id, *r.On) })
+	case "record":
+		return l.act("", func(s *Space) error { return s.Record(id, *r.On) })
 	case "admit":
 		return l.act(r.Member, func(s *Space) error { return s.Admit(id, r.Member) })
 	case "decline":

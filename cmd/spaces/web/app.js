@@ -3,17 +3,19 @@
 
 import { $, avatar, el, local, setText, tab, toast } from './dom.js';
 import { Media } from './media.js';
+import { Replay, replayCard } from './replay.js';
 import { Room } from './room.js';
 import { Wire } from './wire.js';
 
 const HOME_REFRESH_MS = 4000;
 let visit = null; // the Space that this page is in
+let replay = null; // the replay that it plays
 let refreshTimer = 0;
 
 // --- which view ---
 
 function view(name) {
-  for (const id of ['home', 'door', 'over', 'room']) $(id).hidden = id !== name;
+  for (const id of ['home', 'door', 'over', 'room', 'replay']) $(id).hidden = id !== name;
   $('bar').hidden = name !== 'room';
   $('brand').target = name === 'room' ? '_blank' : ''; // Looking at the start must not put anybody out of a Space.
   document.body.dataset.view = name;
@@ -23,8 +25,16 @@ function view(name) {
 
 const spaceIdHere = () => location.pathname.match(/^\/s\/([^/]+)$/)?.[1] ?? null;
 
+const replayIdHere = () => location.pathname.match(/^\/r\/([^/]+)$/)?.[1] ?? null;
+
 function route() {
   visit?.close('leave');
+  replay?.close();
+  replay = null;
+  if (replayIdHere()) {
+    showReplay(replayIdHere());
+    return;
+  }
   const id = spaceIdHere();
   if (!id) showHome();
   else if (tab.getItem(`spaces.session.${id}`)) enter(id, local.getItem('spaces.name') ?? '');
@@ -69,13 +79,15 @@ async function showHome() {
 async function showCards() {
   let found;
   try {
-    found = await (await fetch('/api/spaces')).json();
+    const answers = await Promise.all(['/api/spaces', '/api/replays'].map(async (path) => (await fetch(path)).json()));
+    found = Object.assign(...answers);
   } catch {
     status('The server cannot be reached. Trying again…');
     return;
   }
   if (document.body.dataset.view !== 'home') return;
   status(found.media ? '' : 'The audio server cannot be reached right now.');
+  showReplays(found);
   const key = JSON.stringify(found.spaces);
   if ($('cards').dataset.key === key) return;
   $('cards').dataset.key = key;
@@ -83,25 +95,38 @@ async function showCards() {
   $('no-cards').hidden = found.spaces.length > 0;
 }
 
+function showReplays({ replays, record, media }) {
+  $('start-record').disabled = media && !record;
+  if (media && !record) $('start-record').checked = false;
+  setText($('record-hint'), media && !record ? 'This server keeps no recordings.' :
+    'Everybody sees that it is recorded. Anyone with the link can listen, from the beginning and afterwards.');
+  const key = JSON.stringify(replays.map((r) => ({ ...r, duration_s: r.live ? Math.floor(r.duration_s / 60) : r.duration_s })));
+  if ($('replays').dataset.key === key) return;
+  $('replays').dataset.key = key;
+  $('replays').replaceChildren(...replays.map(replayCard));
+  $('replays-box').hidden = replays.length === 0;
+}
+
 function card(s) {
   const faces = el('span', { class: 'faces' }, ...s.speakers.map(avatar));
   const people = s.people === 1 ? '1 person' : `${s.people} people`;
   return el('li', {}, el('a', { class: 'card space-card', href: `/s/${s.id}`, 'data-nav': '', 'data-testid': `space-${s.id}` },
-    el('span', { class: 'badge' }, 'Live'), el('strong', {}, s.title),
+    el('span', { class: 'badges' }, el('span', { class: 'badge' }, 'Live'), s.recording ? el('span', { class: 'rec' }, 'Rec') : ''),
+    el('strong', {}, s.title),
     el('span', { class: 'meta' }, `${s.host} · ${people}`), faces));
 }
 
 $('start-form').addEventListener('submit', async (ev) => {
   ev.preventDefault();
   const form = ev.currentTarget;
-  const { title, name } = form.elements;
+  const { title, name, record } = form.elements;
   const button = form.querySelector('button');
   button.disabled = true;
   formError(form, '');
   try {
     const res = await fetch('/api/spaces', {
       method: 'POST', headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({ title: title.value, name: name.value }),
+      body: JSON.stringify({ title: title.value, name: name.value, record: record.checked }),
     });
     const answer = await res.json();
     if (!res.ok) throw new Error(answer.message);
@@ -110,6 +135,7 @@ $('start-form').addEventListener('submit', async (ev) => {
     history.pushState(null, '', `/s/${answer.id}`);
     enter(answer.id, name.value);
     title.value = '';
+    record.checked = false;
   } catch (err) {
     formError(form, err instanceof TypeError ? 'The server cannot be reached.' : err.message);
   } finally {
@@ -138,6 +164,8 @@ async function showDoor(id) {
   setText($('door-title'), s.title);
   const people = s.people === 1 ? '1 person is here' : `${s.people} people are here`;
   setText($('door-who'), `Hosted by ${s.host}. ${people}.`);
+  $('door-rec').hidden = !s.recording;
+  $('door-listen').href = `/r/${s.recording}`;
   const isHost = local.getItem(`spaces.host.${id}`) !== null;
   setText($('join-label'), isHost ? 'Go back in as host' : 'Join and listen');
   setText($('door-hint'), isHost ? 'Your browser asks for the microphone.' : 'You come in as a listener. Your microphone stays off.');
@@ -170,6 +198,13 @@ function over(title, text, againId) {
 
 $('over-again').addEventListener('click', route);
 
+// --- replay ---
+
+function showReplay(id) {
+  view('replay');
+  replay = new Replay(id, { gone: (title, text) => over(title, text) });
+}
+
 // --- room ---
 
 function enter(id, name) {
@@ -197,7 +232,8 @@ class Visit {
     setText($('room-title'), '');
     setText($('now'), '');
     setText($('you'), 'Connecting…');
-    $('notice').hidden = $('unlock').hidden = $('mic').hidden = $('ask').hidden = $('step-down').hidden = $('end').hidden = true;
+    $('notice').hidden = $('unlock').hidden = $('mic').hidden = $('ask').hidden = $('step-down').hidden = $('end').hidden = $('record').hidden = true;
+    this.#recorded('');
     this.room = new Room({ me: () => this.#memberId, act: (m) => this.act(m) });
     this.wire = new Wire(id, {
       hello: () => this.#hello(), on: (m) => this.#on(m),
@@ -230,6 +266,7 @@ class Visit {
       case 'rejoin': return this.#media?.rejoin();
       case 'state':
         this.#mediaUp = m.media;
+        this.#recorded(m.recording ?? '');
         this.room.show(m);
         document.title = `${m.title} · Spaces`;
         return this.#showStatus();
@@ -300,6 +337,16 @@ class Visit {
     this.#media.setStage(true, !on); // At once, without waiting for the server: a mute must not leak a word.
   }
 
+  // #recorded shows whether the Space is recorded; a status is read out when it changes.
+  #recorded(recording) {
+    if (this.recording === recording) return;
+    this.recording = recording;
+    $('rec').replaceChildren(...(recording ? [el('span', { class: 'rec' }, 'Rec'), el('span', {}, 'This Space is being recorded')] : []));
+    $('record').setAttribute('aria-pressed', String(Boolean(recording)));
+    setText($('record').querySelector('span'), recording ? 'Stop recording' : 'Record');
+  }
+
+  toggleRecord() { this.act({ type: 'record', on: !this.recording }); }
   toggleHand() { this.act({ type: 'ask', on: !this.#you?.hand }); }
   stepDown() { this.act({ type: 'demote', member: this.#memberId }); }
   unlock() { this.#media?.unlock(); }
@@ -321,7 +368,7 @@ class Visit {
     $('ask').setAttribute('aria-pressed', String(asking));
     setText($('ask').querySelector('span'), asking ? 'Lower your hand' : 'Ask to speak');
     $('step-down').hidden = this.#role !== 'speaker';
-    $('end').hidden = this.#role !== 'host';
+    $('end').hidden = $('record').hidden = this.#role !== 'host';
     let text = 'You are listening';
     if (asking) text = 'You asked to speak';
     if (onStage) text = live ? 'Your microphone is on' : 'You are muted';
@@ -340,7 +387,6 @@ class Visit {
   #over(why, words) {
     const titles = { removed: 'You are no longer in this Space', replaced: 'Open in another tab', ended: 'This Space has ended', left: 'You left the Space' };
     if (why !== 'replaced') tab.removeItem(this.sessionKey);
-    if (why === 'ended') local.removeItem(`spaces.host.${this.id}`);
     const bye = this.#role === 'host' ? 'It goes on without you, and you can go back in as its host.' : 'See you next time.';
     const text = words || { replaced: 'You went on in another tab or window.', left: bye }[why] || '';
     this.close();
@@ -364,6 +410,7 @@ $('mic').addEventListener('click', () => visit?.toggleMic());
 $('ask').addEventListener('click', () => visit?.toggleHand());
 $('step-down').addEventListener('click', () => visit?.stepDown());
 addEventListener('click', () => { if (!$('unlock').hidden) visit?.unlock(); }); // Any click will do, the banner's button too.
+$('record').addEventListener('click', () => visit?.toggleRecord());
 $('leave').addEventListener('click', () => visit?.act({ type: 'leave' }));
 $('end').addEventListener('click', () => $('end-dialog').showModal());
 $('end-dialog').addEventListener('close', (ev) => {
