@@ -34,7 +34,7 @@ var law = []struct {
 	{"recorder/replay", []string{"recorder/manifest", "recorder/store"}},
 	{"recorder", []string{"forward/opus"}},
 	{"engine/control", nil},
-	{"engine", []string{"transport", "transport/sdp", "forward", "recorder/", "engine/control"}},
+	{"engine", []string{"transport", "transport/sdp", "forward", "forward/cc", "recorder/", "engine/control"}},
 	{"bench", []string{"transport", "transport/simnet", "transport/sdp", "engine", "engine/control", "forward/red", "bench/"}},
 	{"cmd", []string{"engine", "engine/control", "recorder/", "bench/"}},
 }

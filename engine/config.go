@@ -42,6 +42,9 @@ type Config struct {
 	OnsetLevelDBov int // a packet this loud starts speech, -127 … 0; default -50
 	HoldLevelDBov  int // a packet this loud keeps it going, -127 … 0; default -60
 
+	// Adapt fits what each listener is sent to its network: redundancy, packing, one voice; default yes.
+	Adapt bool
+
 	// Recording.
 	Spool         string        // directory of recordings; empty: this daemon does not record; default /var/lib/stentor/recordings
 	SpoolFreeMB   int           // mebibytes that must be free there; with less, recordings are closed; default 64
@@ -79,6 +82,7 @@ func Default() Config {
 		ConnectTimeout:  30 * time.Second,
 		OnsetLevelDBov:  -50,
 		HoldLevelDBov:   -60,
+		Adapt:           true,
 		Spool:           "/var/lib/stentor/recordings",
 		SpoolFreeMB:     64,
 		RecoveryPoint:   time.Second,

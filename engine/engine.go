@@ -53,6 +53,8 @@ type Engine struct {
 	closed   bool
 	audioID  uint32 // last one given
 	load     load
+
+	protection protection
 }
 
 // room is one Space in the registry. Guarded by Engine.mu.
@@ -116,7 +118,7 @@ func NewOn(c Config, conn transport.Conn) (*Engine, error) {
 		return nil, err
 	}
 	plane, err := forward.New(forward.Config{
-		Endpoint: endpoint, Shards: c.Shards, OnsetLevel: c.OnsetLevelDBov, HoldLevel: c.HoldLevelDBov,
+		Endpoint: endpoint, Shards: c.Shards, Adapt: c.Adapt, OnsetLevel: c.OnsetLevelDBov, HoldLevel: c.HoldLevelDBov,
 	})
 	if err != nil {
 		conn.Close()
@@ -276,6 +278,7 @@ func (e *Engine) tellChanges() {
 				p.speaking = on
 				e.tell(control.Event{Type: control.EventPeerSpeaking, Room: p.room.id, Peer: p.id, Speaking: &on})
 			}
+			e.tellQuality(p)
 			continue
 		}
 		r := c.Room.User().(*room)
@@ -288,6 +291,7 @@ func (e *Engine) tellChanges() {
 // sweep ends what has been silent for too long, and a drain that is over.
 func (e *Engine) sweep(now time.Time) {
 	e.load.look(e.plane.Stats(), now)
+	e.protect()
 	for _, r := range e.rooms {
 		for _, p := range r.peers {
 			e.sweepPeer(p, now)

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"stentor/engine/control"
 	"stentor/forward"
+	"stentor/forward/cc"
 	"stentor/transport"
 )
 
@@ -40,6 +41,8 @@ var (
 	descSendDrops  = desc("forward_send_drops_total", "Packets that the kernel did not take, by reason.", "reason")
 	descLegs       = desc("forward_legs", "Listeners that a shard serves.", "shard")
 	descFollowers  = desc("forward_followers", "Listeners by the rendition that they are sent.", "rendition")
+	descRungs      = desc("forward_rungs", "Listeners by what their network lets them be sent.", "rung")
+	descRungMoves  = desc("forward_rung_moves_total", "Changes of that, by kind.", "move")
 	descBusy       = desc("forward_busy_seconds_total", "Time that a shard was at work.", "shard")
 	descJoined     = desc("forward_gso_joined_packets_total", "Packets that shared a message with another one (UDP GSO).")
 	descFallback   = desc("forward_gso_fallbacks_total", "Messages that the kernel did not take joined, and that were sent apart.")
@@ -116,6 +119,8 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	count(descRTCPBad, st.RTCPMalformed)
 	var full, unreachable, joined, fallback uint64
 	var followers [4]int
+	var rungs [cc.Packed120One + 1]int
+	var moves [cc.MovesN]uint64
 	for i, s := range st.Shards {
 		shard := strconv.Itoa(i)
 		gauge(descLegs, float64(s.Legs), shard)
@@ -130,9 +135,21 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		for r, n := range s.Followers {
 			followers[r] += n
 		}
+		for r, n := range s.Rungs {
+			rungs[r] += n
+		}
+		for i, n := range s.Moves {
+			moves[i] += n
+		}
 	}
 	for r, n := range followers {
 		gauge(descFollowers, float64(n), forward.Rendition(r).String())
+	}
+	for r, n := range rungs {
+		gauge(descRungs, float64(n), cc.Rung(r).String())
+	}
+	for i, n := range moves {
+		count(descRungMoves, n, cc.Move(i).String())
 	}
 	count(descJoined, joined)
 	count(descFallback, fallback)

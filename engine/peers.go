@@ -9,6 +9,7 @@ import (
 
 	"stentor/engine/control"
 	"stentor/forward"
+	"stentor/forward/cc"
 	"stentor/transport"
 	"stentor/transport/sdp"
 )
@@ -38,7 +39,9 @@ type peer struct {
 	maySpeak bool
 	muted    bool
 	priority bool
-	speaking bool   // as told last
+	speaking bool    // as told last
+	rung     cc.Rung // likewise
+	red      uint8
 	mixing   bool   // follows the mix
 	asked    string // rendition that peer.update asked for; "": the room's
 
@@ -94,6 +97,9 @@ func (e *Engine) reserve(given *control.PeerJoinParams) (p *peer, mine bool, err
 		return nil, false, errDraining()
 	case len(r.peers) >= r.maxPeers:
 		return nil, false, control.Errorf(control.ReasonRoomFull, "room %q has its %d peers", r.id, r.maxPeers)
+	case e.protection.refuses:
+		return nil, false, control.Errorf(control.ReasonBusy, "this daemon's cores are busy").
+			WithHint("use another node, or try again in some seconds")
 	case e.peers >= e.config.MaxPeers:
 		return nil, false, control.Errorf(control.ReasonBusy, "this daemon has its %d peers", e.config.MaxPeers).
 			WithHint("use another node, or try later")
@@ -172,7 +178,7 @@ func (p *peer) media() forward.PeerConfig {
 	}
 	for _, i := range p.offer.Downlinks(p.room.slots) {
 		l := &p.offer.Lines[i]
-		c.Lines = append(c.Lines, forward.Line{PayloadType: l.OpusPT, RedundancyPT: l.RedPT, LevelID: l.LevelID})
+		c.Lines = append(c.Lines, forward.Line{PayloadType: l.OpusPT, RedundancyPT: l.RedPT, LevelID: l.LevelID, TWCCID: pick(l.TWCC, l.TWCCID, 0)})
 	}
 	return c
 }
@@ -414,6 +420,9 @@ func (p *peer) addStatistics(st *control.Peer, now time.Time) {
 		st.Path = &control.Path{
 			Remote: path.String(), SRTPProfile: p.session.Profile(), LastSeenS: max(0, now.Sub(p.session.LastSeen()).Seconds()),
 		}
+	}
+	if q := p.fwd.Quality(); q != nil {
+		st.Quality = qualityOf(q)
 	}
 	up, down := &p.fwd.Up, &p.fwd.Down
 	st.Uplink = &control.Uplink{

@@ -25,6 +25,7 @@ const (
 type load struct {
 	at   time.Time
 	busy []time.Duration // of each shard so far
+	each []float64       // share of the last second that each shard was busy
 	max  float64         // of the busiest, 0 … 1, over the last second
 	high bool            // with hysteresis
 }
@@ -32,12 +33,13 @@ type load struct {
 // look takes the shards' counters.
 func (l *load) look(st forward.Stats, now time.Time) {
 	if l.busy == nil {
-		l.busy = make([]time.Duration, len(st.Shards))
+		l.busy, l.each = make([]time.Duration, len(st.Shards)), make([]float64, len(st.Shards))
 	}
 	past := now.Sub(l.at)
 	l.at, l.max = now, 0
 	for i, s := range st.Shards {
-		l.max = max(l.max, float64(s.Busy-l.busy[i])/float64(max(past, time.Millisecond)))
+		l.each[i] = float64(s.Busy-l.busy[i]) / float64(max(past, time.Millisecond))
+		l.max = max(l.max, l.each[i])
 		l.busy[i] = s.Busy
 	}
 	l.high = l.max > loadHigh || l.high && l.max > loadLow

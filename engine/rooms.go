@@ -9,6 +9,7 @@ import (
 
 	"stentor/engine/control"
 	"stentor/forward"
+	"stentor/forward/cc"
 )
 
 // defaultSlots is as many as people talk at once before it is noise.
@@ -76,8 +77,20 @@ func (e *Engine) newRoom(p *control.RoomOpenParams) (*room, error) {
 	}
 	r.asked = cmp.Or(p.DefaultRendition, control.RenditionLive)
 	r.rendition, _ = forward.ParseRendition(r.asked) // "auto" begins live
-	r.fwd = e.plane.OpenRoom(r.slots, r)
+	r.fwd = e.plane.OpenRoom(r.slots, forbidden(p.LowestRung), r)
 	return r, nil
+}
+
+// forbidden has a bit for each rung below the lowest one that a room allows; "" allows all.
+func forbidden(lowest string) (bits uint8) {
+	r, ok := cc.ParseRung(lowest)
+	if !ok {
+		return 0
+	}
+	for r++; r <= cc.Packed120One; r++ {
+		bits |= 1 << r
+	}
+	return bits
 }
 
 func errDraining() error {

@@ -20,13 +20,14 @@ const (
 	DropNoLine                  // the listener has fewer lines than people speak
 	DropShardLate               // the shard was overtaken by the program
 	DropTooLong                 // does not fit into a datagram
+	DropOneVoice                // the listener's network takes one voice alone, and this is another
 	DropOverlap                 // said already, in the rendition that the listener has left
 	dropCount
 )
 
 var dropNames = [dropCount]string{
 	"not_allowed", "muted", "payload_type", "malformed", "late", "silence", "dtx", "not_heard",
-	"own_voice", "no_line", "shard_late", "too_long", "overlap",
+	"own_voice", "no_line", "shard_late", "too_long", "one_voice", "overlap",
 }
 
 // String is the reason as metrics label it.

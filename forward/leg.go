@@ -18,6 +18,8 @@ const (
 	headerFixed = 12
 	headerCSRC  = 16
 	headerSize  = 24
+	// headerStamped is one with a transport-wide sequence number as well (draft-holmer-rmcat-transport-wide-cc-extensions-01 §2).
+	headerStamped = 28
 )
 
 // lineIdle is how long a line without a slot of its own must have been quiet, on the room's clock, before another
@@ -36,30 +38,40 @@ type leg struct {
 	dest   transport.Dest
 	pinned bool // as many lines as slots: line i always carries slot i
 
+	stamp bool // packets carry the transport-wide number
+	one   bool // the dominant speaker alone
+
 	rendition Rendition // followed now
 	want      Rendition // followed from the next boundary that has both; the same: no change is due
 	lines     []outLine
 	few       [3]outLine // where lines mostly lie: beside what else is read for each packet
 
 	packets, bytes, lost uint64
+	gaps                 uint64
 	report               time.Time // when the next sender report is due
 	reported             uint64    // packets at the last one: an idle leg needs none
+	asked                Rendition // by the control plane
+	heading              Rendition // where the leg was last told to go
+	control              *control  // nil: what is sent does not depend on what comes back
 	gone                 bool      // detached: commands still under way are ignored
 }
 
 // outLine is one audio line of a leg: a stream with its own SSRC and sequence.
 type outLine struct {
-	ssrc    uint32
-	pt      uint8
-	levelID uint8
-	slot    int    // which slot it carries; -1: none yet
-	mixed   bool   // the last packet sent was of the mix
-	resync  bool   // the next packet follows the last one sent, whatever the slot's number
-	off     uint64 // slot's sequence less ours
-	seq     uint64 // extended, last sent
-	ts      uint32 // last sent
-	packets uint32
-	octets  uint32
+	ssrc     uint32
+	pt       uint8
+	levelID  uint8
+	twccID   uint8
+	slot     int    // which slot it carries; -1: none yet
+	mixed    bool   // the last packet sent was of the mix
+	resync   bool   // the next packet follows the last one sent, whatever the slot's number
+	off      uint64 // slot's sequence less ours
+	seq      uint64 // extended, last sent
+	ts       uint32 // last sent
+	end      uint32 // of the last sent
+	sounding bool   // the last one sent was no sign of silence
+	packets  uint32
+	octets   uint32
 }
 
 func newLeg(p *Peer, e *transport.Egress, d transport.Dest) *leg {
@@ -74,7 +86,7 @@ func newLeg(p *Peer, e *transport.Egress, d transport.Dest) *leg {
 	for i := range l.lines {
 		c := p.config.Lines[i]
 		l.lines[i] = outLine{
-			ssrc: room.ssrcs[i], pt: c.PayloadType, levelID: c.LevelID, slot: -1, resync: true,
+			ssrc: room.ssrcs[i], pt: c.PayloadType, levelID: c.LevelID, twccID: c.TWCCID, slot: -1, resync: true,
 			seq: uint64(rand.Uint32() & 0x7fff), // below 2^15, so that the receiver's roll-over count starts at ours
 		}
 		if l.pinned {
@@ -107,6 +119,15 @@ func (l *leg) send(pk *Packet, shared *[headerSize]byte, out transport.Sender) D
 	if ln == nil {
 		return DropNoLine
 	}
+	if l.one && !pk.main {
+		l.hush(ln, pk.csrc, out)
+		return DropOneVoice
+	}
+	return l.sendOn(ln, pk, shared, out)
+}
+
+// sendOn sends a packet on a line: header, seal, commit.
+func (l *leg) sendOn(ln *outLine, pk *Packet, shared *[headerSize]byte, out transport.Sender) Drop {
 	if ln.resync {
 		// What goes into the mix and the mix itself are not of one clock: neither may step back where a leg changes.
 		if ln.packets > 0 && int32(pk.ts-ln.ts) <= 0 && (pk.rendition == Mix || ln.mixed) {
@@ -116,6 +137,9 @@ func (l *leg) send(pk *Packet, shared *[headerSize]byte, out transport.Sender) D
 		ln.resync, ln.off = false, pk.seq-(ln.seq+1)
 	}
 	seq := pk.seq - ln.off
+	if ln.packets > 0 {
+		l.gaps += seq - ln.seq - 1 // lost on the way in: no fault of this leg's network
+	}
 	b := out.Reserve()
 	copy(b, shared[:])
 	n := headerCSRC
@@ -130,13 +154,20 @@ func (l *leg) send(pk *Packet, shared *[headerSize]byte, out transport.Sender) D
 	}
 	binary.BigEndian.PutUint16(b[2:], uint16(seq))
 	binary.BigEndian.PutUint32(b[8:], ln.ssrc)
+	stamped := l.stamp && ln.twccID != 0
+	if stamped {
+		n = l.stampInto(b, n, ln.twccID)
+	}
 	n = l.egress.SealRTP(b, n, pk.payload, seq)
 	if n == 0 {
 		ln.resync = true
 		return DropTooLong
 	}
 	out.Commit(n, &l.dest)
-	ln.seq, ln.ts = seq, pk.ts
+	if stamped {
+		l.sentStamped(n)
+	}
+	ln.seq, ln.ts, ln.end, ln.sounding = seq, pk.ts, pk.ts+uint32(pk.samples), len(pk.payload) > 2
 	ln.packets++
 	ln.octets += uint32(len(pk.payload))
 	l.packets++

@@ -32,7 +32,7 @@ func (rd *Reader) publishMix(r *Room, at int64, samples int, payload []byte, now
 	m.at = at + int64(samples)
 	rd.emit(r, &Packet{
 		rendition: Mix, seq: m.seq, ts: uint32(r.base + uint64(at+m.lag)), slot: mixLine, level: levelUnknown, marker: anew,
-		payload: payload,
+		payload: payload, main: true, samples: uint16(samples),
 	})
 }
 

@@ -156,7 +156,7 @@ func (rd *Reader) flushPack(r *Room, rend Rendition, p *pack, size int) {
 	}
 	rd.emit(r, &Packet{
 		rendition: rend, seq: p.seq, ts: uint32(p.ts), csrc: p.first.csrc, origin: p.first.origin, slot: p.first.slot,
-		level: p.level, marker: p.first.marker, payload: slices.Clip(payload),
+		level: p.level, marker: p.first.marker, main: p.first.main, samples: uint16(p.end - p.ts), payload: slices.Clip(payload),
 	})
 	p.merger.Reset()
 	p.first = nil

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stentor/forward/cc"
 	"stentor/transport"
 )
 
@@ -31,6 +32,7 @@ type Line struct {
 	PayloadType  uint8 // Opus
 	RedundancyPT uint8 // RFC 2198 with Opus in its blocks, 0: not to be sent
 	LevelID      uint8 // RFC 6464 extension id, 0: none
+	TWCCID       uint8 // extension id of transport-wide sequence numbers, 0: none
 }
 
 // Peer is one participant in the data plane: a source, and a leg once its session is secured. Its User and the
@@ -50,6 +52,8 @@ type Peer struct {
 	noted bool // stands in the plane's list of changes, guarded by its lock
 
 	speaking atomic.Bool
+	mayTalk  atomic.Bool // as src.maySpeak, for the shard
+	quality  atomic.Pointer[cc.Decision]
 	Up       Uplink
 	Down     Downlink
 }
@@ -67,12 +71,14 @@ func (p *Peer) Speaking() bool { return p.speaking.Load() }
 func (r *Room) Join(c PeerConfig) *Peer {
 	p := &Peer{config: c, room: r}
 	p.Up.Level.Store(silent)
+	p.mayTalk.Store(c.MaySpeak)
 	p.src = source{peer: p, maySpeak: c.MaySpeak, muted: c.Muted, priority: c.Priority, slot: -1}
 	return p
 }
 
 // Set changes what the peer may do, from its next packet on.
 func (p *Peer) Set(maySpeak, muted, priority bool) {
+	p.mayTalk.Store(maySpeak)
 	rd := p.room.plane.reader
 	rd.do(func(now time.Time) {
 		p.src.maySpeak, p.src.muted, p.src.priority = maySpeak, muted, priority
@@ -92,7 +98,8 @@ func (p *Peer) Attach(s *transport.Session) {
 	plane := p.room.plane
 	p.shard = plane.leastLoaded()
 	p.leg = newLeg(p, s.Egress(), plane.endpoint.Dest(s.Path()))
-	p.leg.rendition, p.leg.want = p.rendition, p.rendition
+	p.leg.rendition, p.leg.want, p.leg.asked, p.leg.heading = p.rendition, p.rendition, p.rendition, p.rendition
+	p.leg.control = newControl(p, time.Now())
 	p.shard.load.Add(1)
 	sh, l, rend := p.shard, p.leg, p.rendition
 	plane.reader.do(func(now time.Time) { plane.reader.want(p.room, rend, 1, 0, now) })
@@ -108,13 +115,15 @@ func (p *Peer) Follow(rend Rendition) {
 	if p.leg == nil {
 		return // Attach will begin with it
 	}
-	// The Reader first: it must make the rendition before the leg can change to it.
-	sh, l, rd := p.shard, p.leg, p.room.plane.reader
-	rd.do(func(now time.Time) {
-		rd.want(p.room, rend, 1, 1, now)
-		sh.do(func(time.Time) { sh.follow(l, rend) })
+	sh, l := p.shard, p.leg
+	sh.do(func(time.Time) {
+		l.asked = rend
+		sh.choose(l)
 	})
 }
+
+// Quality is how the peer is sent what it hears, and why: a healthy one's is nil.
+func (p *Peer) Quality() *cc.Decision { return p.quality.Load() }
 
 // Move sends to another address from now on.
 func (p *Peer) Move(s *transport.Session) {

@@ -5,15 +5,17 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stentor/forward/cc"
 	"stentor/transport"
 )
 
 // Config is what a Plane needs.
 type Config struct {
 	Endpoint   *transport.Endpoint
-	Shards     int // fan-out goroutines, at least 1
-	OnsetLevel int // a packet this loud starts speech, dBov, -127 … 0
-	HoldLevel  int // a packet this loud keeps it going, dBov, -127 … 0
+	Shards     int  // fan-out goroutines, at least 1
+	OnsetLevel int  // a packet this loud starts speech, dBov, -127 … 0
+	Adapt      bool // fit what each listener is sent to its network
+	HoldLevel  int  // a packet this loud keeps it going, dBov, -127 … 0
 }
 
 // Plane is the data plane of a daemon: one Reader and its shards.
@@ -22,6 +24,7 @@ type Plane struct {
 	reader   *Reader
 	shards   []*shard
 	changes  changes
+	adapt    bool
 
 	// Atomic.
 	drops         Drops         // on the way in
@@ -32,7 +35,7 @@ type Plane struct {
 
 // New makes a data plane and starts its goroutines. It ends with Close.
 func New(c Config) (*Plane, error) {
-	p := &Plane{endpoint: c.Endpoint, changes: changes{ready: make(chan struct{}, 1)}}
+	p := &Plane{endpoint: c.Endpoint, adapt: c.Adapt, changes: changes{ready: make(chan struct{}, 1)}}
 	p.reader = &Reader{
 		plane: p, done: make(chan struct{}), touched: make([]bool, c.Shards),
 		limits: thresholds{onset: uint8(-c.OnsetLevel), hold: uint8(-c.HoldLevel)},
@@ -93,8 +96,10 @@ type Stats struct {
 // ShardStats is one shard's part.
 type ShardStats struct {
 	Legs      int
-	Followers [renditions]int // of the legs, by rendition
-	Busy      time.Duration   // not waiting, so far
+	Followers [renditions]int          // of the legs, by rendition
+	Rungs     [cc.Packed120One + 1]int // legs that adapt, by rung
+	Moves     [cc.MovesN]uint64
+	Busy      time.Duration // not waiting, so far
 	Sent      *transport.SendCounters
 }
 
@@ -105,6 +110,12 @@ func (p *Plane) Stats() Stats {
 		sh := ShardStats{Legs: int(s.load.Load()), Busy: time.Duration(s.busy.Load()), Sent: s.out.Counters()}
 		for r := range sh.Followers {
 			sh.Followers[r] = int(s.followers[r].Load())
+		}
+		for r := range sh.Rungs {
+			sh.Rungs[r] = int(s.rungs[r].Load())
+		}
+		for m := range sh.Moves {
+			sh.Moves[m] = s.moves[m].Load()
 		}
 		st.Shards = append(st.Shards, sh)
 	}
@@ -121,3 +132,6 @@ func (p *Plane) Drops(f func(reason string, n uint64)) {
 		f(d.String(), n)
 	}
 }
+
+// Limit is the best rung that a shard can afford for those who only listen: the node's protection of itself. cc.Live: any.
+func (p *Plane) Limit(shard int, r cc.Rung) { p.shards[shard].limit.Store(uint32(r)) }

@@ -18,6 +18,8 @@ type Packet struct {
 	slot      uint8
 	level     uint8 // RFC 6464 octet: voice flag and level
 	marker    bool  // first of a spurt
+	main      bool  // of the dominant speaker, or of all (Mix)
+	samples   uint16
 	rendition Rendition
 	bounds    bounds // of a boundary, else 0
 	payload   []byte

@@ -35,14 +35,14 @@ type Reader struct {
 	done     chan struct{}
 
 	// Owned by the Reader.
-	live      []*source // that send, and are looked after by tick
-	due       time.Time // when tick is wanted; zero: not at all
-	published int       // since the last wake
-	touched   []bool    // shards that have something to do, by number
-	turns     turns     // how many of them it may serve itself
-	packing   []*Room   // that somebody follows packed, or is about to
-	scratch   []*pack   // of flushAll
-	heard     Heard     // of tap
+	live      []*source  // that send, and are looked after by tick
+	due       time.Time  // when tick is wanted; zero: not at all
+	published int        // since the last wake
+	touched   []bool     // shards that have something to do, by number
+	turns     turns      // how many of them it may serve itself
+	packing   []*Room    // that somebody follows packed, or is about to
+	scratch   []*pack    // of flushAll
+	heard     Heard      // of tap
 	red       red.Packet // of unpack
 	rtcp      [transport.DatagramSize]byte
 }

@@ -5,16 +5,18 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stentor/forward/cc"
 	"stentor/forward/opus"
 )
 
 // Room is one Space in the data plane.
 type Room struct {
-	plane *Plane // Immutable.
-	user  any
-	epoch time.Time
-	base  uint64   // the room's clock at epoch
-	ssrcs []uint32 // one a slot
+	plane  *Plane // Immutable.
+	user   any
+	epoch  time.Time
+	base   uint64   // the room's clock at epoch
+	ssrcs  []uint32 // one a slot
+	forbid uint8    // rungs that no leg may have, a bit each
 
 	program Program
 	follows []follow // one a shard
@@ -22,7 +24,10 @@ type Room struct {
 	sel     selection // Owned by the Reader.
 	slots   []slot
 	packing packing
-	tap     Tap // nil: none
+	main    dominant
+	meter   meter
+	losses  cc.Percentile // of what listeners report
+	tap     Tap           // nil: none
 	mix     mixing
 
 	noted bool // stands in the plane's list of changes, guarded by its lock
@@ -45,13 +50,14 @@ const lossMax = 100
 // holds back.
 const strayMax = 5 * opus.SampleRate
 
-// OpenRoom makes a room with 1 to 16 slots. user is the engine's.
-func (p *Plane) OpenRoom(slots int, user any) *Room {
+// OpenRoom makes a room with 1 to 16 slots. Of the rungs in forbid, a bit each, no listener is ever put. user is the engine's.
+func (p *Plane) OpenRoom(slots int, forbid uint8, user any) *Room {
 	r := &Room{
-		plane: p, user: user, epoch: time.Now(),
+		plane: p, user: user, forbid: forbid, epoch: time.Now(),
 		base:  1<<32 | uint64(rand.Uint32()), // RFC 3550 §5.1: unpredictable; the rest keeps differences positive
 		slots: make([]slot, slots), sel: selection{places: make([]place, slots)},
-		follows: make([]follow, len(p.shards)),
+		follows: make([]follow, len(p.shards)), main: dominant{slot: -1, challenger: -1},
+		meter: meter{octets: make([]int, slots)},
 	}
 	for len(r.ssrcs) < slots {
 		r.ssrcs = append(r.ssrcs, newSSRC(r.ssrcs))
@@ -159,7 +165,10 @@ func (rd *Reader) publish(src *source, slot int, f *frame, anchor bool, lost int
 	// Whoever sends faster than time passes must not drag the slot away from those who speak in it next.
 	st.end = min(ts+uint64(f.samples), clock+strayMax)
 	src.end = f.ts + uint64(f.samples)
+	main := r.main.hear(slot, r.sel.level, now)
+	r.meter.count(slot, len(f.payload), main, now)
 	pk := &Packet{
+		main: main, samples: uint16(f.samples),
 		seq: st.seq, ts: uint32(ts), csrc: src.peer.config.AudioID, origin: src.peer, slot: uint8(slot),
 		level: f.level, marker: anchor, payload: f.payload,
 	}
@@ -192,6 +201,7 @@ func (rd *Reader) endSpurt(src *source, now time.Time) {
 			rd.close(src, slot, opus.Silence(opus.Quiet), now)
 		}
 		r := src.peer.room
+		r.main.leave(slot)
 		r.sel.release(src, now)
 		rd.setHeard(r, slot, nil)
 	}

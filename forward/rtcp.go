@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"encoding/binary"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -31,7 +32,35 @@ func (rd *Reader) RTCP(s *transport.Session, packet []byte, now time.Time) {
 	if !ok {
 		return
 	}
-	packets, err := rtcp.Unmarshal(plain)
+	for len(plain) > 0 {
+		n := rtcpLength(plain)
+		if n == 0 {
+			rd.plane.rtcpMalformed.Add(1)
+			return
+		}
+		if one := plain[:n]; isFeedback(one) {
+			rd.fedBack(p, one, now)
+		} else {
+			rd.control(p, one, now)
+		}
+		plain = plain[n:]
+	}
+}
+
+// rtcpLength is the length of the first packet of a compound one (RFC 3550 §6.4.1), 0 if there is none.
+func rtcpLength(b []byte) int {
+	if len(b) < 4 {
+		return 0
+	}
+	if n := 4 * (int(binary.BigEndian.Uint16(b[2:])) + 1); n <= len(b) {
+		return n
+	}
+	return 0
+}
+
+// control takes one RTCP packet that is no feedback.
+func (rd *Reader) control(p *Peer, packet []byte, now time.Time) {
+	packets, err := rtcp.Unmarshal(packet)
 	if err != nil {
 		rd.plane.rtcpMalformed.Add(1)
 		return
@@ -40,9 +69,9 @@ func (rd *Reader) RTCP(s *transport.Session, packet []byte, now time.Time) {
 		switch pk := pk.(type) {
 		case *rtcp.SenderReport:
 			p.src.rec.report(pk, now)
-			p.reports(pk.Reports, now)
+			rd.reports(p, pk.Reports, now)
 		case *rtcp.ReceiverReport:
-			p.reports(pk.Reports, now)
+			rd.reports(p, pk.Reports, now)
 		case *rtcp.Goodbye:
 			if slices.Contains(pk.Sources, p.src.rec.ssrc) {
 				rd.drain(&p.src, now)
@@ -60,8 +89,9 @@ func (r *reception) report(sr *rtcp.SenderReport, now time.Time) {
 }
 
 // reports takes what a peer says of the streams that it gets.
-func (p *Peer) reports(blocks []rtcp.ReceptionReport, now time.Time) {
+func (rd *Reader) reports(p *Peer, blocks []rtcp.ReceptionReport, now time.Time) {
 	var loss, jitter uint32
+	var trip time.Duration
 	known := false
 	for _, b := range blocks {
 		if !slices.Contains(p.room.ssrcs, b.SSRC) {
@@ -75,12 +105,14 @@ func (p *Peer) reports(blocks []rtcp.ReceptionReport, now time.Time) {
 		// RTT = now - LSR - DLSR in units of 1/65536 s. What is negative or longer than 10 s is nonsense.
 		rtt := int32(uint32(ntp(now)>>16) - b.LastSenderReport - b.Delay)
 		if rtt >= 0 && rtt < 10<<16 {
-			p.Down.RTT.Store(int64(rtt) * int64(time.Second) >> 16)
+			trip = time.Duration(int64(rtt) * int64(time.Second) >> 16)
+			p.Down.RTT.Store(int64(trip))
 		}
 	}
 	if known {
 		p.Down.Loss.Store(loss)
 		p.Down.Jitter.Store(jitter)
+		rd.reported(p, uint8(loss), jitter, trip, now)
 	}
 }
 
@@ -93,7 +125,7 @@ func (rd *Reader) reportTo(src *source, now time.Time) {
 		return
 	}
 	block := rtcp.ReceptionReport{
-		SSRC: r.ssrc, FractionLost: r.fraction(), TotalLost: uint32(min(r.lost(), 1<<23-1)),
+		SSRC: r.ssrc, FractionLost: bothLost(r.fraction(), p.room.losses.At(lossPercentile, now)), TotalLost: uint32(min(r.lost(), 1<<23-1)),
 		LastSequenceNumber: uint32(r.seq), Jitter: uint32(r.jitter), LastSenderReport: r.sr,
 	}
 	if r.sr != 0 {
@@ -105,6 +137,13 @@ func (rd *Reader) reportTo(src *source, now time.Time) {
 		sdes(room.ssrcs[:1]),
 	})
 }
+
+// lossPercentile of the listeners' reports a speaker's encoder is told to brace for. The worst of thousands would make all pay
+// for what only he needs; redundancy is made for him here.
+const lossPercentile = 90
+
+// bothLost is the loss over two ways, one after the other, in 1/256: what comes from the speaker, and goes to a listener.
+func bothLost(in, out uint8) uint8 { return uint8(int(in) + int(out) - int(in)*int(out)/256) }
 
 // sdes names streams. All are the daemon's (RFC 3550 §6.5.1), as the answers say.
 func sdes(ssrcs []uint32) *rtcp.SourceDescription {

@@ -180,7 +180,7 @@ func TestRoundTripFromReports(t *testing.T) {
 		{"an hour", []rtcp.ReceptionReport{{SSRC: s.room.ssrcs[1], LastSenderReport: at(-time.Hour)}}, 0},
 	} {
 		before := p.Down.RTT.Load()
-		p.reports(c.blocks, s.now)
+		s.rd.reports(p, c.blocks, s.now)
 		got := time.Duration(p.Down.RTT.Load())
 		if c.rtt == 0 {
 			if int64(got) != before {
@@ -190,7 +190,7 @@ func TestRoundTripFromReports(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.rtt)
 		}
 	}
-	p.reports([]rtcp.ReceptionReport{
+	s.rd.reports(p, []rtcp.ReceptionReport{
 		{SSRC: s.room.ssrcs[0], FractionLost: 10, Jitter: 500}, {SSRC: s.room.ssrcs[1], FractionLost: 20, Jitter: 100},
 		{SSRC: 1, FractionLost: 255, Jitter: 1 << 30},
 	}, s.now)

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"stentor/forward/cc"
 	"stentor/transport"
 )
 
@@ -65,6 +66,9 @@ type shard struct {
 	busy  atomic.Int64 // nanoseconds in serve and visitLegs
 
 	followers [renditions]atomic.Int32
+	rungs     [cc.Packed120One + 1]atomic.Int32 // legs by rung, those that adapt
+	moves     [cc.MovesN]atomic.Uint64
+	limit     atomic.Uint32 // best rung that the shard can afford for who only listens: a cc.Rung
 
 	mu       sync.Mutex
 	commands []func(now time.Time)
@@ -84,7 +88,9 @@ type shard struct {
 	spare   []*follow
 	rtcp    [transport.DatagramSize]byte
 	burst   burst
-	touched byte // so that the compiler does not leave out what touch reads
+	doubted []*leg    // that are stamped
+	now     time.Time // when the turn began
+	touched byte      // so that the compiler does not leave out what touch reads
 
 	drops Drops
 }
@@ -120,6 +126,7 @@ func (s *shard) run() {
 func (s *shard) tick(now time.Time) bool {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	s.now = now
 	s.visitLegs(now)
 	s.out.Flush()
 	s.busy.Add(int64(time.Since(now)))
@@ -149,6 +156,7 @@ func (s *shard) serve() bool {
 // serveNew forwards what is new, and flushes. In the shard's turn.
 func (s *shard) serveNew() {
 	since := time.Now()
+	s.now = since
 	s.mu.Lock()
 	dirty := s.dirty
 	s.dirty = s.spare[:0]
@@ -348,6 +356,10 @@ func (s *shard) attach(l *leg, now time.Time) {
 	f.legs[l.rendition].Add(1)
 	l.report = now.Add(srEvery)
 	s.legs = append(s.legs, l)
+	if l.control != nil {
+		s.rungs[l.control.said.Rung].Add(1)
+		s.weigh(l, now)
+	}
 	l.peer.attached.Store(l)
 }
 
@@ -357,6 +369,9 @@ func (s *shard) detach(l *leg, now time.Time) {
 	s.sendRTCP(l, l.senderReports(s.rtcp[:], now, true))
 	s.out.Flush() // the leg's Dest is borrowed until here
 	l.gone = true
+	if l.control != nil {
+		s.rungs[l.control.said.Rung].Add(-1)
+	}
 	f := &l.peer.room.follows[s.id]
 	f.lists[l.rendition] = remove(f.lists[l.rendition], l)
 	s.followers[l.rendition].Add(-1)
@@ -387,6 +402,7 @@ func (s *shard) visitLegs(now time.Time) {
 		return
 	}
 	s.visited = now.Add(-(passed % visitTick))
+	s.weighDoubted(now)
 	parts := int(min(visitParts, passed/visitTick))
 	for range (len(s.legs)*parts + visitParts - 1) / visitParts {
 		if s.visit >= len(s.legs) {
@@ -405,6 +421,9 @@ func (s *shard) visitLeg(l *leg, now time.Time) {
 	if !now.Before(l.report) && l.packets != l.reported {
 		l.report, l.reported = now.Add(srEvery), l.packets
 		s.sendRTCP(l, l.senderReports(s.rtcp[:], now, false))
+	}
+	if !l.stamp { // those that are stamped are weighed more often
+		s.weigh(l, now)
 	}
 }
 

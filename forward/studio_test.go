@@ -69,7 +69,7 @@ func newStudioOn(t testing.TB, endpoint *transport.Endpoint, slots, shards int) 
 			id: id, plane: s.plane, out: new(tray), wake: make(chan struct{}, 1), quit: make(chan struct{}), done: stopped,
 		})
 	}
-	s.room = s.plane.OpenRoom(slots, nil)
+	s.room = s.plane.OpenRoom(slots, 0, nil)
 	s.now = s.room.epoch
 	return s
 }

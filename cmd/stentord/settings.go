@@ -67,6 +67,8 @@ var settings = []setting{
 		at: func(o *options) any { return &o.OnsetLevelDBov }},
 	{name: "hold_level_dbov", about: "a packet this loud keeps speech going, in dBov", limits: "-127 … onset_level_dbov",
 		at: func(o *options) any { return &o.HoldLevelDBov }},
+	{name: "adapt", about: "fit what each listener is sent to its network: redundancy, packing, one voice", limits: "true or false",
+		at: func(o *options) any { return &o.Adapt }},
 	{name: "spool", about: "directory of recordings; empty: this daemon does not record", limits: "path or empty",
 		at: func(o *options) any { return &o.Spool }},
 	{name: "spool_free_mb", about: "mebibytes that must stay free there; with less, recordings are closed", limits: "1 … 1048576",

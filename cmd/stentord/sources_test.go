@@ -168,7 +168,7 @@ var everySetting = []string{
 	"--node=x: [y]", "--media=127.0.0.1:9", "--advertise=192.0.2.1,[2001:db8::1]:9", "--control=/tmp/#s", "--control-mode=0600",
 	"--http=", "--max-rooms=1", "--max-peers=2", "--max-peers-per-room=3", "--max-slots=4", "--max-connections=5",
 	"--max-message-bytes=16384", "--event-log=16", "--consent-timeout=90s", "--connect-timeout=1h", "--onset-level-dbov=-3",
-	"--hold-level-dbov=-4", "--shards=7", "--spool=/srv/spool", "--spool-free-mb=9", "--store=file:///srv/store", "--recovery-point=2s",
+	"--hold-level-dbov=-4", "--shards=7", "--adapt=false", "--spool=/srv/spool", "--spool-free-mb=9", "--store=file:///srv/store", "--recovery-point=2s",
 	"--segment=6s", "--mix-bitrate=32000", "--retention=720h", "--log-level=debug", "--log-format=json", "--profile=true",
 }
 

@@ -73,6 +73,7 @@ type RoomOpenParams struct {
 	Slots            int    `json:"slots,omitempty"`             // 1 … Limits.Slots; 0 means the default 3
 	DefaultRendition string `json:"default_rendition,omitempty"` // for listeners: "live" (the default), "packed60", "packed120", "auto"
 	MaxPeers         int    `json:"max_peers,omitempty"`         // 0 means Limits.PeersPerRoom
+	LowestRung       string `json:"lowest_rung,omitempty"`       // "live", "packed60", "packed60_one", "packed120_one" (the default)
 	Record           bool   `json:"record,omitempty"`            // start a recording with the room, named by the daemon
 }
 
@@ -172,8 +173,18 @@ type Peer struct {
 	Rendition string    `json:"rendition"`
 
 	Path     *Path     `json:"path,omitempty"`
+	Quality  *Quality  `json:"quality,omitempty"`
 	Uplink   *Uplink   `json:"uplink,omitempty"`
 	Downlink *Downlink `json:"downlink,omitempty"`
+}
+
+// Quality is how a peer is sent the room, and why so.
+type Quality struct {
+	Rung        string `json:"rung"`                   // "live", "packed60", "packed60_one", "packed120_one"
+	Redundancy  int    `json:"redundancy"`             // copies of each packet in later ones (RFC 2198), 0 … 2
+	Why         string `json:"why"`                    // reason of the last change
+	EstimateBps int    `json:"estimate_bps,omitempty"` // what the network takes, as far as it was measured
+	Watched     bool   `json:"watched"`                // every packet is asked after
 }
 
 // Path is the network path of a peer.
@@ -243,10 +254,12 @@ const (
 	EventPeerDisconnected = "peer.disconnected"
 	EventPeerUpdated      = "peer.updated"
 	EventPeerSpeaking     = "peer.speaking"
+	EventPeerQuality      = "peer.quality"
 	EventPeerLeft         = "peer.left"
 	EventSlotsChanged     = "slots.changed"
 	EventRoomRendition    = "room.rendition"
 	EventEngineDraining   = "engine.draining"
+	EventEngineOverload   = "engine.overload"
 	EventRecordingStarted = "recording.started"
 	EventRecordingGap     = "recording.gap"
 	EventRecordingStopped = "recording.stopped"
@@ -284,6 +297,13 @@ const (
 	RecordingBusy       = "recorder_late" // the recorder could not keep up, and packets were left out
 )
 
+// Reasons of engine.overload.
+const (
+	OverloadPacking  = "packing"  // who only listens is sent packed packets, to spare a core
+	OverloadRefusing = "refusing" // that was not enough: no more peers are taken
+	OverloadOver     = "over"     // neither any more
+)
+
 // Renditions that room.open and peer.update name.
 const (
 	RenditionLive      = "live"
@@ -310,6 +330,7 @@ type Event struct {
 	Priority  *bool    `json:"priority,omitempty"`   // peer.joined, peer.updated
 	Rendition string   `json:"rendition,omitempty"`  // room.opened, room.rendition, peer.joined, peer.updated
 	Speaking  *bool    `json:"speaking,omitempty"`   // peer.speaking
+	Quality   *Quality `json:"quality,omitempty"`    // peer.quality
 	Heard     []Slot   `json:"heard,omitempty"`      // slots.changed: one entry a slot
 	Reason    string   `json:"reason,omitempty"`     // peer.left, room.closed, room.rendition
 	DeadlineS *float64 `json:"deadline_s,omitempty"` // engine.draining

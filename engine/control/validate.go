@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"regexp"
+	"slices"
 )
 
 // validator is implemented by parameters that have something to check beyond their types. The server calls it before
@@ -20,6 +21,9 @@ var (
 	roomRenditions = []string{RenditionLive, RenditionPacked60, RenditionPacked120, RenditionAuto}
 	peerRenditions = []string{RenditionLive, RenditionPacked60, RenditionPacked120, RenditionMix, RenditionDefault}
 )
+
+// rungs are what a listener in trouble may be sent, from the best to the least.
+var rungs = []string{"live", "packed60", "packed60_one", "packed120_one"}
 
 // deadlineMaxS is the longest deadline of engine.drain: a day.
 const deadlineMaxS = 86400
@@ -79,6 +83,10 @@ func (p *RoomOpenParams) Validate() error {
 	}
 	if p.MaxPeers < 0 {
 		return invalidParams("max_peers", "max_peers: %d is negative", p.MaxPeers)
+	}
+	if p.LowestRung != "" && !slices.Contains(rungs, p.LowestRung) {
+		return Errorf(ReasonInvalidParams, "lowest_rung: there is no rung %s", clip(p.LowestRung)).WithField("lowest_rung").
+			WithHint(fmt.Sprintf("one of %q", rungs))
 	}
 	if p.Record && (len(p.Room) > recordedRoomMax || p.Room[0] == '.') {
 		return Errorf(ReasonInvalidParams, "record: the room's name cannot become a recording's").WithField("record").

@@ -1,0 +1,283 @@
+package forward
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/pion/rtcp"
+	"stentor/forward/cc"
+	"stentor/forward/opus"
+	"stentor/transport"
+)
+
+// This file fits what a leg is sent to its network. What is to be done is package cc's to decide; here it is told what
+// came back, and obeyed:
+//
+//  1. reported, fedBack: what the listener says of what it got.
+//  2. weigh: the ladder's decision, now and then.
+//  3. obey: another rendition, the dominant speaker alone, redundancy, the transport-wide number on every packet.
+//  4. hush, probe: the packets that this needs.
+
+// wireOverhead is what IPv6 and UDP add to a packet.
+const wireOverhead = 40 + 8
+
+// control is the part of a leg that adapts. In the shard's turn.
+type control struct {
+	ladder *cc.Ladder
+	said   cc.Decision
+	seq    uint16 // transport-wide, last given; all lines share it
+	hangs  bool   // stands in shard.doubted
+
+	packets, gaps uint64 // of the leg at the last report
+}
+
+// newControl makes a leg's controller, nil if the daemon does not adapt.
+func newControl(p *Peer, now time.Time) *control {
+	plane := p.room.plane
+	if !plane.adapt {
+		return nil
+	}
+	c := cc.Config{Forbid: p.room.forbid, Probe: true}
+	for _, ln := range p.config.Lines {
+		c.Feedback = c.Feedback || ln.TWCCID != 0
+	}
+	return &control{ladder: cc.New(c, now)}
+}
+
+// heed takes the worst of what a receiver report says, and tells whether it counts.
+func (l *leg) heed(loss uint8, jitter uint32, rtt time.Duration, now time.Time) (own uint8, counts bool) {
+	c := l.control
+	if c == nil {
+		return 0, false
+	}
+	packets, gaps := l.packets-c.packets, l.gaps-c.gaps
+	c.packets, c.gaps = l.packets, l.gaps
+	own = ownLoss(loss, packets, gaps)
+	return own, c.ladder.Report(own, jitter, rtt, now)
+}
+
+// ownLoss is what a listener's network has lost of the loss that it reports: without what was lost on the way in already,
+// which it sees as gaps among the packets that it was sent.
+func ownLoss(loss uint8, packets, gaps uint64) uint8 {
+	if gaps == 0 || packets == 0 {
+		return loss
+	}
+	missing := float64(loss) / 256 * float64(packets+gaps)
+	return uint8(min(max(missing-float64(gaps), 0)*256/float64(packets), 255))
+}
+
+// weigh asks the ladder what the leg is to be sent, and obeys.
+func (s *shard) weigh(l *leg, now time.Time) {
+	c := l.control
+	if c == nil || l.gone {
+		return
+	}
+	limit := cc.Live
+	if !l.peer.mayTalk.Load() { // those who only listen spare the node first
+		limit = cc.Rung(s.limit.Load())
+	}
+	c.ladder.Limit(limit)
+	d := c.ladder.Decide(now, l.peer.room.demand(now))
+	s.countMoves(c.ladder.Moves())
+	for range d.Probe {
+		s.probe(l, d.Padding, now)
+	}
+	was := c.said
+	c.said = d
+	if d.Stamp && !c.hangs {
+		c.hangs = true
+		s.doubted = append(s.doubted, l)
+	}
+	l.stamp, l.one = d.Stamp, d.One
+	if d.Rung != was.Rung {
+		s.rungs[was.Rung].Add(-1)
+		s.rungs[d.Rung].Add(1)
+		s.choose(l)
+	}
+	if d.Rung != was.Rung || d.RED != was.RED || d.Why != was.Why {
+		l.peer.quality.Store(&d)
+		s.plane.changes.peer(l.peer)
+	} else if d.Estimate != was.Estimate {
+		l.peer.quality.Store(&d)
+	}
+}
+
+func (s *shard) countMoves(moves [cc.MovesN]uint32) {
+	for m, n := range moves {
+		if n > 0 {
+			s.moves[m].Add(uint64(n))
+		}
+	}
+}
+
+// weighDoubted weighs the legs that are stamped, and lets those go that are not any more.
+func (s *shard) weighDoubted(now time.Time) {
+	kept := s.doubted[:0]
+	for _, l := range s.doubted {
+		s.weigh(l, now)
+		if l.stamp && !l.gone {
+			kept = append(kept, l)
+		} else {
+			l.control.hangs = false
+		}
+	}
+	clear(s.doubted[len(kept):])
+	s.doubted = kept
+}
+
+// effective is the rendition that a leg is to follow: what the control plane wants, or less if its network takes less.
+func (l *leg) effective() Rendition {
+	if l.control == nil || l.asked == Mix {
+		return l.asked
+	}
+	return max(l.asked, Rendition(l.control.said.Packing))
+}
+
+// choose has a leg follow the rendition that it is to follow, from the room's next boundary on.
+func (s *shard) choose(l *leg) {
+	rend := l.effective()
+	if rend == l.heading || l.gone {
+		return
+	}
+	l.heading = rend
+	// The Reader first: it must make the rendition before the leg can change to it.
+	s.plane.reader.do(func(now time.Time) {
+		s.plane.reader.want(l.peer.room, rend, 1, 1, now)
+		s.do(func(time.Time) {
+			if l.gone {
+				s.counted(l.peer.room, rend, -1, -1)
+				return
+			}
+			s.follow(l, rend)
+		})
+	})
+}
+
+// stampInto adds the transport-wide number to a header of n octets and returns its length.
+func (l *leg) stampInto(b []byte, n int, id uint8) int {
+	c := l.control
+	c.seq++
+	if n == headerCSRC { // no extension yet: BEDE and one word
+		b[0] |= 0x10
+		binary.BigEndian.PutUint16(b[16:], 0xBEDE)
+		binary.BigEndian.PutUint16(b[18:], 1)
+		b[20] = id<<4 | 1 // length field 1: two octets
+		binary.BigEndian.PutUint16(b[21:], c.seq)
+		b[23] = 0
+		return headerSize
+	}
+	b[19] = 2 // words
+	b[22] = id<<4 | 1
+	binary.BigEndian.PutUint16(b[23:], c.seq)
+	b[25], b[26], b[27] = 0, 0, 0
+	return headerStamped
+}
+
+// sentStamped tells the ladder of a packet that carries a number.
+func (l *leg) sentStamped(n int) { l.control.ladder.Sent(l.control.seq, n+wireOverhead, l.shard.now) }
+
+// hushed is how a line is closed whose speaker is not sent any more, though he goes on: silence, and its sign (docs/adr/0003).
+var hushed = [2]*Packet{
+	{payload: opus.Quiet, level: silent, samples: 960},
+	{payload: opus.Silence(opus.Quiet), level: silent, samples: 960},
+}
+
+// hush closes a line behind what was last sent on it.
+func (l *leg) hush(ln *outLine, csrc uint32, out transport.Sender) {
+	if !ln.sounding {
+		return
+	}
+	for _, p := range hushed {
+		pk := *p
+		pk.seq, pk.ts, pk.csrc = ln.seq+ln.off+1, ln.end, csrc
+		var h [headerSize]byte
+		header(&h, &pk)
+		l.sendOn(ln, &pk, &h, out)
+	}
+	ln.sounding, ln.resync = false, true
+}
+
+// probe sends a packet of nothing but padding, to see whether the network takes more. It takes a number of the first line's
+// stream; what is media follows without a gap.
+func (s *shard) probe(l *leg, padding int, now time.Time) {
+	ln := &l.lines[0]
+	if ln.packets == 0 || ln.twccID == 0 || padding < 1 || padding > 255 {
+		return
+	}
+	b := s.out.Reserve()
+	b[0] = 0x80 | 0x20 | 0x10 // no CSRC; padding, extension
+	b[1] = ln.pt
+	seq := ln.seq + 1
+	binary.BigEndian.PutUint16(b[2:], uint16(seq))
+	binary.BigEndian.PutUint32(b[4:], ln.ts)
+	binary.BigEndian.PutUint32(b[8:], ln.ssrc)
+	l.control.seq++
+	binary.BigEndian.PutUint16(b[12:], 0xBEDE)
+	binary.BigEndian.PutUint16(b[14:], 1)
+	b[16] = ln.twccID<<4 | 1
+	binary.BigEndian.PutUint16(b[17:], l.control.seq)
+	b[19] = 0
+	fill := s.rtcp[:padding] // scratch; the last octet says how many there are (RFC 3550 §5.1)
+	clear(fill)
+	fill[padding-1] = byte(padding)
+	n := l.egress.SealRTP(b, 20, fill, seq)
+	if n == 0 {
+		return
+	}
+	s.out.Commit(n, &l.dest)
+	l.control.ladder.SentProbe(l.control.seq, n+wireOverhead, now)
+	ln.seq = seq
+	ln.off-- // what follows has a number more
+	l.packets++
+	l.bytes += uint64(n)
+}
+
+// fedBack takes transport-wide feedback (RTCP, the whole packet). For the Reader: it takes the shard's turn if that is free.
+func (rd *Reader) fedBack(p *Peer, packet []byte, now time.Time) {
+	l := p.attached.Load()
+	if l == nil || l.control == nil {
+		return
+	}
+	s := l.shard
+	if s.turn.TryLock() {
+		l.control.ladder.Feedback(packet, now)
+		s.weigh(l, now)
+		s.turn.Unlock()
+		return
+	}
+	own := append([]byte(nil), packet...)
+	s.do(func(now time.Time) {
+		l.control.ladder.Feedback(own, now)
+		s.weigh(l, now)
+	})
+}
+
+// reported takes what a receiver report says to the leg's ladder, and what counts to the room's account of losses.
+func (rd *Reader) reported(p *Peer, loss uint8, jitter uint32, rtt time.Duration, now time.Time) {
+	l := p.attached.Load()
+	if l == nil {
+		return
+	}
+	s := l.shard
+	if s.turn.TryLock() {
+		own, counts := l.heed(loss, jitter, rtt, now)
+		if counts {
+			s.weigh(l, now)
+		}
+		s.turn.Unlock()
+		if counts {
+			p.room.losses.Add(own, now)
+		}
+		return
+	}
+	s.do(func(now time.Time) {
+		if _, counts := l.heed(loss, jitter, rtt, now); counts {
+			s.weigh(l, now)
+		}
+	})
+}
+
+// isFeedback tells transport-wide feedback from other RTCP (RFC 4585 §6.1: transport layer feedback, format 15).
+func isFeedback(packet []byte) bool {
+	return len(packet) >= 4 && packet[1] == byte(rtcp.TypeTransportSpecificFeedback) && packet[0]&0x1f == rtcp.FormatTCC
+}
