@@ -414,30 +414,6 @@ func (p *peer) tell() control.Peer {
 	}
 }
 
-func (p *peer) addStatistics(st *control.Peer, now time.Time) {
-	const samplesPerMs = 48
-	if path := p.session.Path(); path.IsValid() {
-		st.Path = &control.Path{
-			Remote: path.String(), SRTPProfile: p.session.Profile(), LastSeenS: max(0, now.Sub(p.session.LastSeen()).Seconds()),
-		}
-	}
-	if q := p.fwd.Quality(); q != nil {
-		st.Quality = qualityOf(q)
-	}
-	up, down := &p.fwd.Up, &p.fwd.Down
-	st.Uplink = &control.Uplink{
-		Packets: up.Packets.Load(), Bytes: up.Bytes.Load(), Lost: up.Lost.Load(), Dropped: up.Dropped.Load(),
-		Recovered: up.Recovered.Load(),
-		JitterMs:  float64(up.Jitter.Load()) / samplesPerMs, LevelDBov: -int(up.Level.Load()),
-	}
-	st.Downlink = &control.Downlink{
-		Packets: down.Packets.Load(), Bytes: down.Bytes.Load(), Lost: down.Lost.Load(),
-		Lines:       min(len(p.offer.Downlinks(p.room.slots)), p.room.slots),
-		LossPercent: float64(down.Loss.Load()) * 100 / 256, JitterMs: float64(down.Jitter.Load()) / samplesPerMs,
-		RTTMs: float64(down.RTT.Load()) / 1e6,
-	}
-}
-
 // Secured attaches the peer to the data plane (transport.Owner).
 func (p *peer) Secured(s *transport.Session) {
 	e := p.engine
