@@ -42,7 +42,8 @@ var law = []struct {
 // clockless are files and directories that take now as an argument.
 var clockless = []string{
 	"forward/selection.go", "forward/speech.go", "forward/window.go", "forward/source.go", "forward/program.go",
-	"forward/leg.go", "forward/rtcp.go", "forward/arena.go", "forward/pack.go", "forward/rendition.go", "forward/restore.go",
+	"forward/leg.go", "forward/rtcp.go", "forward/arena.go", "forward/pack.go", "forward/rendition.go",
+	"forward/restore.go", "forward/redundancy.go",
 	"forward/opus", "forward/red", "forward/cc",
 	"recorder/align", "recorder/cmaf", "recorder/mix", "recorder/ogg",
 	"transport/demux.go", "transport/gcm.go", "transport/srtp.go", "transport/sdp",

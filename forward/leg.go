@@ -42,6 +42,7 @@ type leg struct {
 	one   bool // the dominant speaker alone
 
 	rendition Rendition // followed now
+	depth     uint8     // earlier packets that go with each one
 	want      Rendition // followed from the next boundary that has both; the same: no change is due
 	lines     []outLine
 	few       [3]outLine // where lines mostly lie: beside what else is read for each packet
@@ -65,6 +66,8 @@ type outLine struct {
 	slot     int    // which slot it carries; -1: none yet
 	mixed    bool   // the last packet sent was of the mix
 	resync   bool   // the next packet follows the last one sent, whatever the slot's number
+	redPT    uint8  // 0: redundancy is not to be sent
+	run      uint8  // packets sent since resync, at most depthMax
 	off      uint64 // slot's sequence less ours
 	seq      uint64 // extended, last sent
 	ts       uint32 // last sent
@@ -86,7 +89,7 @@ func newLeg(p *Peer, e *transport.Egress, d transport.Dest) *leg {
 	for i := range l.lines {
 		c := p.config.Lines[i]
 		l.lines[i] = outLine{
-			ssrc: room.ssrcs[i], pt: c.PayloadType, levelID: c.LevelID, twccID: c.TWCCID, slot: -1, resync: true,
+			ssrc: room.ssrcs[i], pt: c.PayloadType, redPT: c.RedundancyPT, levelID: c.LevelID, twccID: c.TWCCID, slot: -1, resync: true,
 			seq: uint64(rand.Uint32() & 0x7fff), // below 2^15, so that the receiver's roll-over count starts at ours
 		}
 		if l.pinned {
@@ -134,7 +137,7 @@ func (l *leg) sendOn(ln *outLine, pk *Packet, shared *[headerSize]byte, out tran
 			return DropOverlap
 		}
 		ln.mixed = pk.rendition == Mix
-		ln.resync, ln.off = false, pk.seq-(ln.seq+1)
+		ln.resync, ln.run, ln.off = false, 0, pk.seq-(ln.seq+1)
 	}
 	seq := pk.seq - ln.off
 	if ln.packets > 0 {
@@ -148,7 +151,11 @@ func (l *leg) sendOn(ln *outLine, pk *Packet, shared *[headerSize]byte, out tran
 		b[0] |= 0x10
 		b[20] = ln.levelID << 4 // length field 0: one octet
 	}
-	b[1] = ln.pt
+	payload, pt := pk.payload, ln.pt
+	if l.depth > 0 {
+		payload, pt = l.protected(ln, pk)
+	}
+	b[1] = pt
 	if pk.marker {
 		b[1] |= 0x80
 	}
@@ -158,7 +165,7 @@ func (l *leg) sendOn(ln *outLine, pk *Packet, shared *[headerSize]byte, out tran
 	if stamped {
 		n = l.stampInto(b, n, ln.twccID)
 	}
-	n = l.egress.SealRTP(b, n, pk.payload, seq)
+	n = l.egress.SealRTP(b, n, payload, seq)
 	if n == 0 {
 		ln.resync = true
 		return DropTooLong
@@ -169,7 +176,8 @@ func (l *leg) sendOn(ln *outLine, pk *Packet, shared *[headerSize]byte, out tran
 	}
 	ln.seq, ln.ts, ln.end, ln.sounding = seq, pk.ts, pk.ts+uint32(pk.samples), len(pk.payload) > 2
 	ln.packets++
-	ln.octets += uint32(len(pk.payload))
+	ln.run = min(ln.run+1, depthMax)
+	ln.octets += uint32(len(payload))
 	l.packets++
 	l.bytes += uint64(n)
 	return dropCount

@@ -42,10 +42,11 @@ type Peer struct {
 	room   *Room
 
 	src   source // Owned by the Reader.
-	leg   *leg   // Owned by shard; the pointer is the control plane's, as is rendition.
+	leg   *leg   // Owned by shard; the pointer is the control plane's, as are rendition and depth.
 	shard *shard
 
 	rendition Rendition
+	depth     int // of redundancy
 
 	attached atomic.Pointer[leg] // while the shard has it, for the Reader
 
@@ -100,6 +101,7 @@ func (p *Peer) Attach(s *transport.Session) {
 	p.leg = newLeg(p, s.Egress(), plane.endpoint.Dest(s.Path()))
 	p.leg.rendition, p.leg.want, p.leg.asked, p.leg.heading = p.rendition, p.rendition, p.rendition, p.rendition
 	p.leg.control = newControl(p, time.Now())
+	p.leg.depth = p.leg.depthFor(p.depth)
 	p.shard.load.Add(1)
 	sh, l, rend := p.shard, p.leg, p.rendition
 	plane.reader.do(func(now time.Time) { plane.reader.want(p.room, rend, 1, 0, now) })
@@ -124,6 +126,17 @@ func (p *Peer) Follow(rend Rendition) {
 
 // Quality is how the peer is sent what it hears, and why: a healthy one's is nil.
 func (p *Peer) Quality() *cc.Decision { return p.quality.Load() }
+
+// Redundancy sets how many earlier packets go with each one that the peer is sent, 0 to 2. A peer whose lines have not
+// agreed to it gets none.
+func (p *Peer) Redundancy(depth int) {
+	p.depth = depth
+	if p.leg == nil {
+		return // Attach will begin with it
+	}
+	sh, l := p.shard, p.leg
+	sh.do(func(time.Time) { sh.protect(l, depth) })
+}
 
 // Move sends to another address from now on.
 func (p *Peer) Move(s *transport.Session) {

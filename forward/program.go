@@ -23,6 +23,7 @@ type Packet struct {
 	rendition Rendition
 	bounds    bounds // of a boundary, else 0
 	payload   []byte
+	red       *[depthMax][]byte // the payload with one earlier one, with two; nil where nobody wants it
 }
 
 // Program is a room's ring of packets in the order in which they are to be heard, those of all renditions in one

@@ -24,11 +24,14 @@ type Room struct {
 	sel     selection // Owned by the Reader.
 	slots   []slot
 	packing packing
+	guard   guard
 	main    dominant
 	meter   meter
 	losses  cc.Percentile // of what listeners report
 	tap     Tap           // nil: none
 	mix     mixing
+
+	protected atomic.Int32 // legs that want redundancy
 
 	noted bool // stands in the plane's list of changes, guarded by its lock
 
@@ -178,6 +181,10 @@ func (rd *Reader) publish(src *source, slot int, f *frame, anchor bool, lost int
 
 // emit appends to the program and marks the shards that have legs to send it to.
 func (rd *Reader) emit(r *Room, pk *Packet) {
+	pk.red = nil
+	if r.protected.Load() > 0 {
+		rd.protect(r, pk)
+	}
 	r.program.publish(pk)
 	rd.published++
 	for i := range r.follows {

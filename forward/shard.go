@@ -26,8 +26,9 @@ type follow struct {
 	room  *Room // Immutable.
 	shard *shard
 
-	legs   [renditions]atomic.Int32 // how many follow each, for the Reader
-	queued atomic.Bool              // stands in shard.dirty
+	legs   [renditions]atomic.Int32           // how many follow each, for the Reader
+	depths [renditions][depthMax]atomic.Int32 // of those, how many want redundancy
+	queued atomic.Bool                        // stands in shard.dirty
 
 	cursor  uint64 // Owned by who has the shard's turn.
 	lists   [renditions][]*leg
@@ -283,7 +284,9 @@ func (s *shard) change(f *follow, b bounds) {
 		f.legs[l.rendition].Add(-1)
 		f.legs[l.want].Add(1)
 		s.counted(f.room, l.rendition, -1, -1)
+		f.protects(l, -1)
 		l.rendition = l.want
+		f.protects(l, 1)
 		for i := range l.lines {
 			l.lines[i].resync = true
 		}
@@ -354,6 +357,7 @@ func (s *shard) attach(l *leg, now time.Time) {
 	f.lists[l.rendition] = append(f.lists[l.rendition], l)
 	s.followers[l.rendition].Add(1)
 	f.legs[l.rendition].Add(1)
+	f.protects(l, 1)
 	l.report = now.Add(srEvery)
 	s.legs = append(s.legs, l)
 	if l.control != nil {
@@ -376,6 +380,7 @@ func (s *shard) detach(l *leg, now time.Time) {
 	f.lists[l.rendition] = remove(f.lists[l.rendition], l)
 	s.followers[l.rendition].Add(-1)
 	f.legs[l.rendition].Add(-1)
+	f.protects(l, -1)
 	s.counted(l.peer.room, l.rendition, -1, 0)
 	if l.want != l.rendition {
 		f.waiting = remove(f.waiting, l)

@@ -100,12 +100,20 @@ func Append(dst []byte, redundant []Block, payloadType uint8, primary []byte) []
 	return append(dst, primary...)
 }
 
+// Depth is how many redundant blocks a payload has that Append has made.
+func Depth(payload []byte) int {
+	n := 0
+	for payload[n*headRedundant]&0x80 != 0 {
+		n++
+	}
+	return n
+}
+
 // Retype writes another payload type into all block headers of a payload that Append has made.
 func Retype(payload []byte, payloadType uint8) {
-	at := 0
-	for payload[at]&0x80 != 0 {
-		payload[at] = 0x80 | payloadType&0x7f
-		at += headRedundant
+	n := Depth(payload)
+	for i := range n {
+		payload[i*headRedundant] = 0x80 | payloadType&0x7f
 	}
-	payload[at] = payloadType & 0x7f
+	payload[n*headRedundant] = payloadType & 0x7f
 }

@@ -29,6 +29,9 @@ func TestWhatIsPackedComesOutAgain(t *testing.T) {
 		if !p.Parse(b) {
 			t.Fatalf("refused: %x", b)
 		}
+		if Depth(b) != len(blocks) {
+			t.Errorf("Depth is %d, want %d", Depth(b), len(blocks))
+		}
 		if p.PayloadType != 111 || string(p.Primary) != "primary" || len(p.Redundant) != len(blocks) {
 			t.Fatalf("came out as %+v", p)
 		}
