@@ -94,7 +94,7 @@ func (s *shard) weigh(l *leg, now time.Time) {
 		s.rungs[d.Rung].Add(1)
 		s.choose(l)
 	}
-	if d.Rung != was.Rung || d.RED != was.RED || d.Why != was.Why {
+	if l.peer.quality.Load() == nil || d.Rung != was.Rung || d.RED != was.RED || d.Why != was.Why {
 		l.peer.quality.Store(&d)
 		s.plane.changes.peer(l.peer)
 	} else if d.Estimate != was.Estimate {
