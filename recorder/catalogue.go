@@ -106,7 +106,7 @@ func (r *Recorder) store(rec *recording, m *manifest.Manifest) error {
 		return rec.ctx.Err()
 	}
 	done := *m
-	done.Stored = &manifest.Stored{URL: r.Location(m.Recording), At: time.Now().UTC()}
+	done.Stored = &manifest.Stored{URL: r.location(m.Recording, true), At: time.Now().UTC()}
 	if err := r.disk.Save(r.dir(m.Recording), &done); err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func (r *Recorder) tellReady(rec *recording, m *manifest.Manifest) error {
 		return nil
 	}
 	e := Event{
-		Type: Ready, Recording: m.Recording, Room: m.Room, Reason: m.Reason, Duration: m.Duration.Seconds(), Location: r.Location(m.Recording),
+		Type: Ready, Recording: m.Recording, Room: m.Room, Reason: m.Reason, Duration: m.Duration.Seconds(), Location: r.location(m.Recording, m.Stored != nil),
 	}
 	if m.State == manifest.Failed {
 		e.Type = Failed
@@ -188,11 +188,10 @@ func (r *Recorder) tellReady(rec *recording, m *manifest.Manifest) error {
 	return nil
 }
 
-// Location is the URL of a recording's directory.
-func (r *Recorder) Location(name string) string {
-	if r.config.Store != nil {
-		u, err := url.Parse(r.config.Store.URL())
-		if err == nil {
+// location is the URL of a recording's directory: in the spool, until the store has everything.
+func (r *Recorder) location(name string, stored bool) string {
+	if stored && r.config.Store != nil {
+		if u, err := url.Parse(r.config.Store.URL()); err == nil {
 			return u.JoinPath(name).String()
 		}
 	}
@@ -213,7 +212,7 @@ type Status struct {
 }
 
 func (r *Recorder) status(rec *recording) Status {
-	s := Status{Manifest: *rec.man, Bytes: rec.bytes, Stored: rec.stored, Location: r.Location(rec.man.Recording)}
+	s := Status{Manifest: *rec.man, Bytes: rec.bytes, Stored: rec.stored, Location: r.location(rec.man.Recording, rec.stored)}
 	for _, d := range rec.man.Drops {
 		s.Dropped += uint64(d.Count)
 	}
