@@ -1,0 +1,19 @@
+// Package scenario reads stories of a listener in trouble: who talks in the room, what happens to the network of one of its
+// listeners and when, and what must hold all the same. They are files that people read, too:
+//
+//	name: train
+//	story: A phone on a weak train link. The cap comes after ten seconds, while three people talk at once.
+//	who: 1 of 50 listeners
+//	lasts: 60s
+//	measured_from: 15s
+//	speakers:
+//	  - {name: ada, rate: 32 kb/s, level: -20}
+//	network:
+//	  - {at: 10s, what: the train leaves, cap: 64 kb/s, queue: 300ms}
+//	  - {at: 40s, what: it arrives}
+//	must:
+//	  - longest hole at most 500 ms
+//	  - concealed at most 0.5 of off
+//
+// A step of the network says everything: what it does not name is as on a good network. Mistakes are told with their line.
+package scenario
