@@ -22,18 +22,15 @@ export async function opusinfo(file) {
   return { length: stdout.match(/Playback length: (\S+)/)?.[1], complaints };
 }
 
+// samples gives the left of the two channels that a decoder writes, which are the same where there was one.
 async function samples(program, args) {
   const { stdout } = await run(program, args, { ...LIMITS, encoding: 'buffer' });
-  return new Float32Array(stdout.buffer, stdout.byteOffset, stdout.length >> 2);
-}
-
-export const byFFmpeg = (file) => samples('ffmpeg', ['-nostdin', '-v', 'error', '-i', file, '-f', 'f32le', '-ac', '1', '-ar', `${RATE}`, '-']);
-
-// byOpusdec gives the left of two channels, which are the same where there was one.
-export async function byOpusdec(file) {
-  const both = await samples('opusdec', ['--quiet', '--float', '--force-stereo', '--rate', `${RATE}`, file, '-']);
+  const both = new Float32Array(stdout.buffer.slice(stdout.byteOffset, stdout.byteOffset + stdout.length - (stdout.length % 8)));
   return both.filter((_, i) => i % 2 === 0);
 }
+
+export const byFFmpeg = (file) => samples('ffmpeg', ['-nostdin', '-v', 'error', '-i', file, '-f', 'f32le', '-ac', '2', '-ar', `${RATE}`, '-']);
+export const byOpusdec = (file) => samples('opusdec', ['--quiet', '--float', '--force-stereo', '--rate', `${RATE}`, file, '-']);
 
 // level is a tone's, in dB of full scale, between two times in seconds.
 export function level(pcm, hz, from, to) {
@@ -50,14 +47,18 @@ export function level(pcm, hz, from, to) {
   return Math.max(-200, 20 * Math.log10((2 / weight) * Math.hypot(re, im)));
 }
 
-// change is the time around a second at which a tone begins (on) or ends, within 3 s; null: it does neither.
+// change is the time, the nearest to a second and at most 1.5 s from it, at which a tone begins (on) or ends; null: it does
+// neither. It is looked for in windows of 60 ms, of which the middle counts.
 export function change(pcm, hz, around, on, loudDb) {
-  const STEP = 0.02;
+  const [STEP, WINDOW] = [0.02, 0.06];
+  let [before, found] = [null, null];
   for (let t = Math.max(0, around - 1.5); t < around + 1.5; t += STEP) {
-    const after = level(pcm, hz, t, t + 0.1);
-    if ((after > loudDb) === on) return t;
+    const now = level(pcm, hz, t, t + WINDOW) > loudDb;
+    const at = t + WINDOW / 2;
+    if (before === !on && now === on && (found === null || Math.abs(at - around) < Math.abs(found - around))) found = at;
+    before = now;
   }
-  return null;
+  return found;
 }
 
 export const seconds = (pcm) => pcm.length / RATE;

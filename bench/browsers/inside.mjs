@@ -130,12 +130,15 @@ export function install(tone) {
       return null;
     },
 
-    // begins waits until a tone is there in the file that plays, and gives the position in it, in seconds; null after limit ms.
+    // begins waits until a tone begins in the file that plays, and gives the position in it, in seconds; null after limit ms.
     async begins(hz, limit) {
       const player = document.querySelector('#player');
       const end = performance.now() + limit;
+      let absent = false; // at first, what was played before it was sought is still heard
       for (attach(); performance.now() < end; await tick(), attach()) {
-        if (present(level(whole, hz))) return player.currentTime;
+        const now = present(level(whole, hz));
+        if (now && absent) return player.currentTime;
+        absent ||= !now;
       }
       return null;
     },

@@ -51,6 +51,7 @@ export class Replay {
   #showTimer = 0;
   #seeking = false;  // the person drags
   #loaded = '';      // what plays: '', 'playlist' or 'file'
+  #loading = false;
 
   // gone is called when there is no such replay, with a title and words for the person.
   constructor(id, { gone }) {
@@ -126,8 +127,14 @@ export class Replay {
 
   // --- playing ---
 
+  // #playsItself tells whether the browser's own player of playlists will do. Safari's does. That of Chromium 156 has a
+  // growing playlist begin at its edge and does not seek in it, and one that names another it does not always take.
+  #playsItself() {
+    return Boolean(this.#audio.canPlayType(HLS)) && (!this.#view.live || navigator.vendor.startsWith('Apple'));
+  }
+
   // #load gives the audio element something to play, as soon as there is something: the playlist where the browser plays
-  // those itself, by hls.js where it does not, the whole file where neither goes.
+  // it itself, by hls.js where it does not, the whole file where neither goes.
   async #load() {
     if (this.#loaded || this.#loading) return;
     if (!(await fetch(`${this.base}/index.m3u8`, { method: 'HEAD' })).ok || this.#loaded) {
@@ -135,9 +142,9 @@ export class Replay {
       return;
     }
     this.#loading = true;
-    if (this.#audio.canPlayType(HLS)) {
+    if (this.#playsItself()) {
       this.#loaded = 'playlist';
-      this.#audio.src = `${this.base}/main.m3u8`;
+      this.#audio.src = `${this.base}/index.m3u8`;
       return;
     }
     const { default: Hls } = await import('./hls.light.min.mjs');
@@ -153,8 +160,6 @@ export class Replay {
     this.#hls.loadSource(`${this.base}/main.m3u8`);
     this.#hls.attachMedia(this.#audio);
   }
-
-  #loading = false;
 
   // #loadFile plays the whole file, which is there when the recording has ended.
   #loadFile() {
