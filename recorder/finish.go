@@ -435,6 +435,7 @@ func (f *finisher) describe() error {
 			if !ok { // killed: the file and the timeline are all there is to tell
 				t = f.recalled[person]
 				t.Person, t.Packets = person, f.tracks[person+".ogg"].Packets
+				t.AudioIDs = append([]uint32{}, t.AudioIDs...)
 			}
 			found, err := scanFile(filepath.Join(f.dir, file.Path), ogg.Scan)
 			if err != nil {

@@ -438,8 +438,9 @@ func (r *Recorder) Close() error {
 	if r.mirror != nil {
 		r.mirror.Close()
 	}
-	if r.lock != nil {
-		return r.lock.Close()
+	if r.lock == nil {
+		return nil
 	}
-	return nil
+	// Closing alone would leave it locked for as long as a process that is just being started has the descriptor too.
+	return errors.Join(syscall.Flock(int(r.lock.Fd()), syscall.LOCK_UN), r.lock.Close())
 }

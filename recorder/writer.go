@@ -184,7 +184,7 @@ func (w *writer) comments(person string) []string {
 // loud keeps the loudest packet of each second and person, and writes a line when the second is over.
 func (w *writer) loud(i *item) error {
 	if second := i.at / align.SampleRate; second > w.second {
-		if err := w.tellLevels(); err != nil {
+		if err := w.tellLevels((w.second + 1) * align.SampleRate); err != nil {
 			return err
 		}
 		w.second = second
@@ -196,11 +196,11 @@ func (w *writer) loud(i *item) error {
 	return nil
 }
 
-func (w *writer) tellLevels() error {
+func (w *writer) tellLevels(at int64) error {
 	if len(w.levels) == 0 {
 		return nil
 	}
-	err := w.line(manifest.Line{At: (w.second + 1) * align.SampleRate, Type: manifest.Levels, Levels: w.levels})
+	err := w.line(manifest.Line{At: at, Type: manifest.Levels, Levels: w.levels})
 	clear(w.levels)
 	return err
 }
@@ -320,7 +320,7 @@ func (w *writer) close() {
 	if w.take.missed > 0 { // the last that the queue had no room for
 		w.try(func() error { return w.note(w.take.missing()) })
 	}
-	w.try(w.tellLevels)
+	w.try(func() error { return w.tellLevels(end) })
 	w.try(w.lines.Flush)
 	for _, t := range w.tracks {
 		w.try(func() error { return t.close(end) })
@@ -368,7 +368,7 @@ func (w *writer) describe() {
 	for _, person := range slices.Sorted(maps.Keys(w.tracks)) {
 		t, st := w.tracks[person], w.take.stats[person]
 		w.man.Tracks = append(w.man.Tracks, manifest.Track{
-			File: manifest.File{Path: t.name, Bytes: t.w.Bytes()}, Person: person, AudioIDs: w.ids[person],
+			File: manifest.File{Path: t.name, Bytes: t.w.Bytes()}, Person: person, AudioIDs: append([]uint32{}, w.ids[person]...),
 			Starts: manifest.Position(t.starts), Samples: max(t.w.Written()-trackPreSkip, 0), Spoken: manifest.Position(t.spoken),
 			Packets: t.packets, Lost: int64(st.Lost), Dropped: int64(st.Late),
 			Corrections: manifest.Corrections{Inserted: int64(st.Inserted), Removed: int64(st.Removed)}, DriftPPM: st.DriftPPM,
