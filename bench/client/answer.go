@@ -25,6 +25,7 @@ type answer struct {
 	level       uint8          // extension ids of the first line; 0: not accepted
 	twcc        uint8
 	mid         uint8
+	red         bool // redundancy is taken on the first line
 
 	priorities map[netip.AddrPort]uint64 // only while parsing
 }
@@ -94,6 +95,9 @@ func (a *answer) parseLine(text string) error {
 		}
 	case "candidate":
 		a.parseCandidate(strings.Fields(value))
+	case "rtpmap":
+		pt, codec, _ := strings.Cut(value, " ")
+		a.red = a.red || line == 0 && pt == strconv.Itoa(redPayloadType) && codec == "red/48000/2"
 	case "ssrc":
 		return a.parseSSRC(value, line)
 	case "extmap":

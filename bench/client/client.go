@@ -14,6 +14,7 @@ import (
 	"github.com/pion/dtls/v3"
 	"github.com/pion/rtcp"
 
+	"stentor/forward/red"
 	"stentor/transport"
 )
 
@@ -33,6 +34,8 @@ type Config struct {
 
 	NoSSRC       bool // the offer names no a=ssrc
 	NoAudioLevel bool // no RFC 6464 level is offered or sent
+	NoRedundancy bool // RFC 2198 is not offered, as Firefox does not
+	Redundancy   int  // earlier packets sent with each one where the answer takes them, 0 … red.DepthMax; Chromium sends 1
 	TWCC         bool // transport-wide sequence numbers are offered, sent, and fed back every 100 ms when they come
 	AutoRTCP     bool // a compound of SR or RR and SDES goes out every second, as a browser's does
 
@@ -84,6 +87,9 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Lines < 0 || cfg.Lines > linesMax {
 		return nil, fmt.Errorf("%d lines; want 1 to %d", cfg.Lines, linesMax)
 	}
+	if cfg.Redundancy < 0 || cfg.Redundancy > red.DepthMax {
+		return nil, fmt.Errorf("redundancy of %d packets; want 0 to %d", cfg.Redundancy, red.DepthMax)
+	}
 	if cfg.Profiles == nil {
 		cfg.Profiles = []dtls.SRTPProtectionProfile{dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80}
 	}
@@ -99,7 +105,7 @@ func New(cfg Config) (*Client, error) {
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.ice = newAgent(cfg.Conn)
 	c.wire = newDTLSWire(c.ice, c.serverClosed)
-	c.up.init()
+	c.up.init(cfg.Redundancy)
 	c.down.init()
 	go c.read()
 	return c, nil
@@ -154,6 +160,8 @@ func (c *Client) readAnswer(sdp string) (*answer, error) {
 		return nil, fmt.Errorf("answer: %d m= lines for %d offered", len(a.mids), c.cfg.Lines)
 	case a.level != 0 && c.cfg.NoAudioLevel, a.twcc != 0 && !c.cfg.TWCC:
 		return nil, errors.New("answer: a header extension that was not offered")
+	case a.red && c.cfg.NoRedundancy:
+		return nil, errors.New("answer: redundancy, which was not offered")
 	}
 	for i, mid := range a.mids {
 		if mid != "" && mid != strconv.Itoa(i) {

@@ -10,6 +10,7 @@ import (
 // What the offer promises; the answer may use a part of it.
 const (
 	opusPayloadType = 111
+	redPayloadType  = 63
 	levelURI        = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 	twccURI         = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 	midURI          = "urn:ietf:params:rtp-hdrext:sdes:mid"
@@ -18,10 +19,13 @@ const (
 	midID           = 4
 )
 
-// chromiumCodecs are the payload types of Chromium's audio lines besides Opus.
-const chromiumCodecs = `a=rtpmap:63 red/48000/2
+// chromiumRED is Chromium's redundancy (RFC 2198).
+const chromiumRED = `a=rtpmap:63 red/48000/2
 a=fmtp:63 111/111
-a=rtpmap:9 G722/8000
+`
+
+// chromiumCodecs are the payload types of Chromium's audio lines besides.
+const chromiumCodecs = `a=rtpmap:9 G722/8000
 a=rtpmap:0 PCMU/8000
 a=rtpmap:8 PCMA/8000
 a=rtpmap:13 CN/8000
@@ -62,7 +66,11 @@ func (c *Client) writeLine(b *strings.Builder, line int, ice credentials) {
 	if c.cfg.Fingerprint != "" {
 		digest = c.cfg.Fingerprint
 	}
-	fmt.Fprintf(b, "m=audio 9 UDP/TLS/RTP/SAVPF 111 63 9 0 8 13 110 126\nc=IN IP4 0.0.0.0\na=rtcp:9 IN IP4 0.0.0.0\n")
+	redundancy, format := chromiumRED, " 63"
+	if c.cfg.NoRedundancy {
+		redundancy, format = "", ""
+	}
+	fmt.Fprintf(b, "m=audio 9 UDP/TLS/RTP/SAVPF 111%s 9 0 8 13 110 126\nc=IN IP4 0.0.0.0\na=rtcp:9 IN IP4 0.0.0.0\n", format)
 	fmt.Fprintf(b, "a=ice-ufrag:%s\na=ice-pwd:%s\na=ice-options:trickle\n", ice.ufrag, ice.password)
 	fmt.Fprintf(b, "a=fingerprint:%s\na=setup:actpass\na=mid:%d\n", digest, line)
 	if !c.cfg.NoAudioLevel {
@@ -81,7 +89,7 @@ func (c *Client) writeLine(b *strings.Builder, line int, ice credentials) {
 	if c.cfg.TWCC {
 		b.WriteString("a=rtcp-fb:111 transport-cc\n")
 	}
-	b.WriteString("a=fmtp:111 minptime=10;useinbandfec=1\n" + chromiumCodecs)
+	b.WriteString("a=fmtp:111 minptime=10;useinbandfec=1\n" + redundancy + chromiumCodecs)
 	if line == 0 && !c.cfg.NoSSRC {
 		fmt.Fprintf(b, "a=ssrc:%d cname:%s\na=ssrc:%d msid:%s microphone\n", c.ssrc, c.cname, c.ssrc, c.cname)
 	}

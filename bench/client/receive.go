@@ -8,10 +8,11 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v2"
 
+	"stentor/forward/red"
 	"stentor/transport"
 )
 
-// Packet is a received RTP packet.
+// Packet is a received RTP packet, or what another one has brought of an earlier one that has not come (RFC 2198).
 type Packet struct {
 	At        time.Time
 	Line      int // of the offer, by mid or announced SSRC; -1 if neither is known
@@ -25,7 +26,11 @@ type Packet struct {
 	Voice     bool   // RFC 6464's V bit
 	TWCC      uint16 // transport-wide sequence number
 	HasTWCC   bool
-	Payload   []byte // borrowed until OnPacket returns; without padding
+	Payload   []byte // Opus; borrowed until OnPacket returns; without padding
+
+	PayloadType uint8
+	Redundant   bool // came with earlier ones, or could have
+	Recovered   bool // has not come itself; Seq and what is not of the payload are those of the packet that brought it
 }
 
 // downlink is the receiving side.
@@ -37,6 +42,7 @@ type downlink struct {
 	early     [][]byte
 	reportDue time.Time // zero: no reports
 	feedback  feedback
+	red       red.Packet
 
 	mu      sync.Mutex
 	streams map[uint32]*stream
@@ -79,9 +85,41 @@ func (c *Client) openRTP(now time.Time, in *srtp.Context, b []byte) {
 	if p.HasTWCC {
 		d.feedback.note(&p)
 	}
+	if p.Redundant && !c.unpack(&p) {
+		return
+	}
 	if c.cfg.OnPacket != nil {
 		c.cfg.OnPacket(p)
 	}
+}
+
+// unpack takes a redundant packet apart, and gives OnPacket what had not come before it, oldest first.
+func (c *Client) unpack(p *Packet) bool {
+	d := &c.down
+	if !d.red.Parse(p.Payload) || d.red.PayloadType != opusPayloadType {
+		c.count.unknown.Add(1)
+		return false
+	}
+	p.Payload = d.red.Primary
+	for _, b := range d.red.Redundant {
+		if !b.Fits() || b.PayloadType != opusPayloadType || !d.recovers(p, b.Offset) {
+			continue
+		}
+		was := *p
+		was.Timestamp, was.Payload, was.Recovered = p.Timestamp-b.Offset, b.Payload, true
+		was.Marker, was.HasLevel, was.HasTWCC = false, false, false
+		if c.cfg.OnPacket != nil {
+			c.cfg.OnPacket(was)
+		}
+	}
+	return true
+}
+
+// recovers tells whether the frame an offset before a packet is new, and books it.
+func (d *downlink) recovers(p *Packet, offset uint32) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.streams[p.SSRC].recovers(p.Timestamp - offset)
 }
 
 // describe reads the header that openRTP has just parsed.
@@ -89,6 +127,7 @@ func (c *Client) describe(now time.Time, a *answer, payload []byte) Packet {
 	h := &c.down.header
 	p := Packet{
 		At: now, SSRC: h.SSRC, Seq: h.SequenceNumber, Timestamp: h.Timestamp, Marker: h.Marker, Payload: payload,
+		PayloadType: h.PayloadType, Redundant: h.PayloadType == redPayloadType && a.red,
 	}
 	if len(h.CSRC) > 0 {
 		p.CSRC = h.CSRC[0]

@@ -11,6 +11,7 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
+	"stentor/forward/red"
 	"stentor/transport"
 )
 
@@ -43,9 +44,19 @@ type uplink struct {
 	levelValue [1]byte
 	twccValue  [2]byte
 	parsed     rtp.Header // scratch of srtp
+
+	past   []past      // frames sent last, the oldest first
+	blocks []red.Block // scratch of marshal
 }
 
-func (u *uplink) init() {
+// past is a frame that was sent.
+type past struct {
+	timestamp uint32
+	payload   []byte
+}
+
+func (u *uplink) init(redundancy int) {
+	u.past, u.blocks = make([]past, redundancy), make([]red.Block, 0, redundancy)
 	u.seq = uint16(rand.Uint32N(1 << 15)) // RFC 3711 §3.3.1: the lower half, so that the first packets cannot wrap
 }
 
@@ -79,7 +90,7 @@ func (c *Client) Send(f Frame) error {
 		return err
 	}
 	u.packets++
-	u.octets += uint64(len(f.Payload))
+	u.octets += uint64(n - u.header.MarshalSize())
 	u.timestamp, u.sentAt = f.Timestamp, now
 	return nil
 }
@@ -103,7 +114,7 @@ func (c *Client) sendingKeys(now time.Time) (*keys, error) {
 func (c *Client) marshal(f *Frame, a *answer) (int, error) {
 	u := &c.up
 	h := &u.header
-	h.Version, h.PayloadType = 2, opusPayloadType
+	h.Version = 2
 	h.Marker, h.SequenceNumber, h.Timestamp, h.SSRC = f.Marker, u.seq, f.Timestamp, f.SSRC
 	if f.Seq != nil {
 		h.SequenceNumber = *f.Seq
@@ -114,8 +125,14 @@ func (c *Client) marshal(f *Frame, a *answer) (int, error) {
 	if err := u.extend(f, a); err != nil {
 		return 0, fmt.Errorf("header extension: %w", err)
 	}
+	blocks := u.redundant(f, a)
+	h.PayloadType = opusPayloadType
+	payload := len(f.Payload)
+	if blocks != nil {
+		h.PayloadType, payload = redPayloadType, red.Size(blocks, f.Payload)
+	}
 	const sealRoom = 16 // the longest authentication tag (RFC 7714 §12)
-	if size := h.MarshalSize() + len(f.Payload) + sealRoom; size > transport.DatagramSize {
+	if size := h.MarshalSize() + payload + sealRoom; size > transport.DatagramSize {
 		return 0, fmt.Errorf("a packet of %d octets; at most %d can be sent", size, transport.DatagramSize)
 	}
 	n, err := h.MarshalTo(u.plain[:])
@@ -124,7 +141,43 @@ func (c *Client) marshal(f *Frame, a *answer) (int, error) {
 	}
 	u.seq = h.SequenceNumber + 1
 	u.twcc++
-	return n + copy(u.plain[n:], f.Payload), nil
+	if blocks != nil {
+		n = len(red.Append(u.plain[:n], blocks, opusPayloadType, f.Payload))
+	} else {
+		n += copy(u.plain[n:], f.Payload)
+	}
+	u.remember(f)
+	return n, nil
+}
+
+// redundancyMax is the longest payload with redundancy, as Chromium has it.
+const redundancyMax = 1200
+
+// redundant lists what of the past goes with a frame, nil if it goes alone. Called with mu held.
+func (u *uplink) redundant(f *Frame, a *answer) []red.Block {
+	if len(u.past) == 0 || !a.red {
+		return nil
+	}
+	u.blocks = u.blocks[:0]
+	for _, p := range u.past {
+		b := red.Block{PayloadType: opusPayloadType, Offset: f.Timestamp - p.timestamp, Payload: p.payload}
+		if b.Fits() {
+			u.blocks = append(u.blocks, b)
+		}
+	}
+	for len(u.blocks) > 0 && red.Size(u.blocks, f.Payload) > redundancyMax {
+		u.blocks = append(u.blocks[:0], u.blocks[1:]...)
+	}
+	return u.blocks
+}
+
+// remember keeps a frame for those that follow. Called with mu held.
+func (u *uplink) remember(f *Frame) {
+	if n := len(u.past); n > 0 {
+		oldest := u.past[0]
+		copy(u.past, u.past[1:])
+		u.past[n-1] = past{f.Timestamp, append(oldest.payload[:0], f.Payload...)}
+	}
 }
 
 // extend writes the extensions' values, and lists them in the header when that is new. Called with mu held.

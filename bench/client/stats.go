@@ -24,6 +24,8 @@ type StreamStats struct {
 	Duplicates uint64
 	OutOfOrder uint64  // came after one with a higher number
 	JitterMs   float64 // RFC 3550 §6.4.1
+	Redundant  uint64  // of Packets, those with room for earlier ones (RFC 2198)
+	Recovered  uint64  // frames that had not come when another packet brought them
 }
 
 // Stats tell what a client sent and received.
@@ -80,6 +82,8 @@ func (c *Client) Stats() Stats {
 		s.Lost += one.Lost
 		s.Duplicates += one.Duplicates
 		s.OutOfOrder += one.OutOfOrder
+		s.Redundant += one.Redundant
+		s.Recovered += one.Recovered
 		s.JitterMs = max(s.JitterMs, one.JitterMs)
 	}
 	return s
@@ -94,6 +98,7 @@ func (d *downlink) stats() []StreamStats {
 		out = append(out, StreamStats{
 			SSRC: ssrc, Line: s.line, Packets: s.unique, Bytes: s.bytes, Lost: s.lost(), Duplicates: s.duplicates,
 			OutOfOrder: s.outOfOrder, JitterMs: s.jitter * 1000 / opusClock,
+			Redundant: s.redundant, Recovered: s.recovered,
 		})
 	}
 	return out

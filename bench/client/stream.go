@@ -2,6 +2,7 @@ package client
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -25,6 +26,11 @@ type stream struct {
 	bytes         uint64           // of their payloads
 	duplicates    uint64
 	outOfOrder    uint64 // came after one with a higher number
+
+	redundant uint64            // packets that came with earlier ones, or could have
+	recovered uint64            // frames that had not come when redundancy brought them
+	times     [timesSize]uint32 // timestamps of frames that came either way, the last timesSize of them
+	timed     int               // how many have been
 
 	transit  float64 // RFC 3550 §6.4.1, in clock ticks
 	jitter   float64
@@ -57,8 +63,31 @@ func (s *stream) take(p *Packet) bool {
 		s.base = min(s.base, seq)
 	}
 	*s.at(seq) = true
+	if p.Redundant {
+		s.redundant++
+	}
+	s.note(p.Timestamp)
 	s.unique++
 	s.bytes += uint64(len(p.Payload))
+	return true
+}
+
+// timesSize is how many frames' times are kept: 64 packets of 20 ms are 1.3 s, four times what redundancy reaches back.
+const timesSize = 64
+
+// note keeps a frame's time.
+func (s *stream) note(timestamp uint32) {
+	s.times[s.timed%timesSize] = timestamp
+	s.timed++
+}
+
+// recovers books a frame that redundancy has brought; false: it had come before.
+func (s *stream) recovers(timestamp uint32) bool {
+	if slices.Contains(s.times[:min(s.timed, timesSize)], timestamp) {
+		return false
+	}
+	s.note(timestamp)
+	s.recovered++
 	return true
 }
 
