@@ -167,10 +167,15 @@ func (s *studio) silence(d time.Duration, mouths ...*mouth) {
 	}
 }
 
-var tones = map[float64][][]byte{}
+var (
+	tonesMu sync.Mutex
+	tones   = map[float64][][]byte{}
+)
 
 // toneOf is a second of a tone in packets of 20 ms, which may be repeated: it has whole periods.
 func toneOf(hz float64) [][]byte {
+	tonesMu.Lock()
+	defer tonesMu.Unlock()
 	if tones[hz] == nil {
 		enc, err := mix.Gopus{}.NewEncoder(48000, 5)
 		if err != nil {
