@@ -181,6 +181,32 @@ func TestAnOutageIsAHoleOfItsLength(t *testing.T) {
 	between(t, "heard after it", p.heard(13100*ms).Heard, 100, 100)
 }
 
+func TestALineThatIsLeftAloneIsNotMadeUp(t *testing.T) {
+	p := newPlay()
+	for i := range 100 {
+		p.sends(30*ms, 0, i >= 98) // the last two before the pause are lost
+	}
+	p.pause(1000)
+	for range 100 {
+		p.sends(30*ms, 0, false)
+	}
+	if h := p.heard(0); h.FramesMadeUp < 2 || h.FramesMadeUp > 12 {
+		t.Errorf("%+v", h)
+	}
+}
+
+func TestADelayThatIsNotNeededGoesAlsoWithLoss(t *testing.T) {
+	p, random := newPlay(), rand.New(rand.NewPCG(1, 1))
+	for i := range 3000 {
+		delay := 30 * ms
+		if i < 200 {
+			delay = time.Duration(i%2) * 300 * ms
+		}
+		p.sends(delay, 0, random.Float64() < 0.6)
+	}
+	between(t, "delay", p.heard(30*time.Second).DelayMs, 50, 100)
+}
+
 func TestWhatStopsForGoodIsAHoleToTheEnd(t *testing.T) {
 	p := newPlay()
 	for i := range 500 {

@@ -17,6 +17,8 @@ const (
 	stretchPause = 5
 	// slack is by how much the delay may exceed its target before the tempo goes up.
 	slack = 20 * time.Millisecond
+	// framesMost is how many of 20 ms a packet holds (RFC 7587 §4.2: 120 ms).
+	framesMost = 6
 )
 
 // line is one stream and its jitter buffer.
@@ -34,10 +36,9 @@ type line struct {
 	begun  bool
 	stall  int // ticks since the buffer ran dry
 	steady int // ticks since the tempo was changed
-	until  time.Duration
 	late   lateness
-	target time.Duration
 	missed []time.Duration // the stall's ticks
+	madeUp int             // ticks since the last frame was played
 }
 
 // play plays the line from its first packet on.
@@ -45,7 +46,7 @@ func (l *line) play(until time.Duration, out *Played) {
 	if len(l.arrivals) == 0 {
 		return
 	}
-	l.came, l.buffer, l.begun, l.stall, l.missed, l.late = map[int64]bool{}, nil, false, 0, nil, lateness{}
+	l.came, l.buffer, l.begun, l.stall, l.missed, l.late, l.madeUp = map[int64]bool{}, nil, false, 0, nil, lateness{}, 0
 	rest := l.arrivals
 	for now := l.arrivals[0].at + frameTime; now < until; now += frameTime {
 		for len(rest) > 0 && rest[0].at <= now {
@@ -87,17 +88,17 @@ func (l *line) tick(now time.Duration, out *Played) {
 		l.begun, l.next = true, first.ts
 	}
 	gap := int((first.ts - l.next + frameSamples/2) / frameSamples)
-	silent := l.paused(first)
-	gap -= l.settle(gap, silent, out)
+	gap -= l.settle(gap, first, out)
+	delay, target := l.delay(now, first), l.late.target()
+	if gap > 0 && delay > target+slack && l.steady > stretchPause {
+		l.steady, gap = 0, gap-1 // NetEq does not make up what there is no time for
+		l.next += frameSamples
+	}
 	if gap > 0 {
 		l.next += frameSamples
-		if !silent {
-			out.Concealed = append(out.Concealed, now)
-		}
+		l.conceal(now, first, out)
 		return
 	}
-	delay := now - samples(first.ts) - l.late.base(now)
-	target := l.late.target()
 	if delay < target && l.steady > stretchPause && len(l.missed) == 0 {
 		l.steady = 0 // what is being played is drawn out: heard, not made up
 		return
@@ -109,34 +110,47 @@ func (l *line) tick(now time.Duration, out *Played) {
 	}
 }
 
+// delay is how much longer than the fastest of late a frame has been under way.
+func (l *line) delay(now time.Duration, f frame) time.Duration {
+	return now - samples(f.ts) - l.late.base(now)
+}
+
 // settle accounts for the ticks since the buffer ran dry, now that it is known what they were, and returns how many of them
-// stand for frames that never came: as much of the gap has passed already.
-func (l *line) settle(gap int, silent bool, out *Played) int {
+// stand for frames that never came: as much of the gap has passed already. The others were waited for in vain.
+func (l *line) settle(gap int, f frame, out *Played) int {
 	passed := min(gap, l.stall)
 	l.next += int64(passed) * frameSamples
-	if silent {
-		out.Concealed = append(out.Concealed, l.missed[passed:]...)
-	} else {
-		out.Concealed = append(out.Concealed, l.missed...)
+	for _, at := range l.missed[:passed] {
+		l.conceal(at, f, out)
 	}
+	out.Concealed = append(out.Concealed, l.missed[passed:]...)
 	l.stall, l.missed = 0, l.missed[:0]
 	return passed
 }
 
-// paused tells whether the speaker was silent before a frame: time has passed, and no packet is missing.
-func (l *line) paused(f frame) bool {
+// conceal books a tick of a gap before a frame. It was made up if it can have been in one of the packets that are missing
+// there; if not, the speaker was silent, or the server had left the line alone.
+func (l *line) conceal(at time.Duration, f frame, out *Played) {
+	if l.madeUp < l.missing(f)*framesMost {
+		l.madeUp++
+		out.Concealed = append(out.Concealed, at)
+	}
+}
+
+// missing is how many packets have not come between the last one that was played from and that of a frame.
+func (l *line) missing(f frame) (n int) {
 	for seq := l.last + 1; seq < f.seq; seq++ {
 		if !l.came[seq] {
-			return false
+			n++
 		}
 	}
-	return true
+	return n
 }
 
 func (l *line) emit(now time.Duration, out *Played) {
 	f := l.buffer[0]
 	l.buffer = l.buffer[1:]
-	l.next, l.last = f.ts+frameSamples, f.seq
+	l.next, l.last, l.madeUp = f.ts+frameSamples, f.seq, 0
 	out.Plays = append(out.Plays, Play{At: now, Speaker: f.speaker, N: f.n})
 }
 
