@@ -12,6 +12,10 @@
 // Because step 3 compares instead of replaying, a lost daemon, a lost WebSocket and a double click all end in the
 // same place: the engine and the pages agree with the Space again.
 //
+// A recording is part of that state: the host's wish, and what runs (record.go). What the recorder does not know, titles
+// and names, is in the archive (archive.go), a file for each recording, which outlives the app; with it the page lists,
+// serves and deletes replays (replays.go).
+//
 // Without --control the command runs an engine inside itself on a private socket (embedded.go); the way from the app
 // to the engine is the same socket protocol in both cases.
 package main

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"stentor/engine/control"
 )
 
 // running is the command, started with arguments.
@@ -174,5 +176,54 @@ func TestAddressIsOneThatCanBeTyped(t *testing.T) {
 		if got := new(settings).url(a); got != want {
 			t.Errorf("%s: %s, want %s", addr, got, want)
 		}
+	}
+}
+
+func TestReplayOutlivesARestartUntilItsHostDeletesIt(t *testing.T) {
+	for name, store := range map[string]string{"in the spool": "", "in a store": "file://" + t.TempDir()} {
+		t.Run(name, func(t *testing.T) {
+			data := t.TempDir()
+			args := []string{"--listen", "127.0.0.1:0", "--media", "127.0.0.1:0", "--advertise", "127.0.0.1", "--data", data, "--store", store}
+			defer http.DefaultClient.CloseIdleConnections()
+			r := runCommand(t, args...)
+			s := &stageSet{t: t, url: r.url}
+			s.until("the engine inside can record", func() bool {
+				var v struct{ Record bool }
+				s.get("/api/spaces", http.StatusOK, &v)
+				return v.Record
+			})
+			id, token, host := s.startRecorded()
+			host.awaitRecording(id + "-1")
+			host.say(msg{"type": "end"})
+			s.until("the recording is ready", func() bool { return s.replays()[0].State == control.RecordingReady })
+			r.stop()
+			if err := <-r.ended; err != nil {
+				t.Fatal(err)
+			}
+
+			r = runCommand(t, args...)
+			s = &stageSet{t: t, url: r.url}
+			s.until("the engine inside is there again", func() bool { return len(s.replays()) == 1 })
+			if v := s.replays()[0]; v.ID != id+"-1" || v.Title != "Evening talk" || v.Live || v.Space != "" {
+				t.Fatalf("%+v", v)
+			}
+			var facts struct{ State string }
+			s.get("/replay/"+id+"-1/recording.json", http.StatusOK, &facts)
+			if facts.State != "ready" {
+				t.Errorf("%+v", facts)
+			}
+			if status := s.delete(id+"-1", token); status != http.StatusOK {
+				t.Fatalf("delete: %d", status)
+			}
+			s.get("/replay/"+id+"-1/recording.json", http.StatusNotFound, nil)
+			s.until("its files are gone", func() bool {
+				left, _ := filepath.Glob(filepath.Join(data, "*", id+"*"))
+				return len(left) == 0
+			})
+			r.stop()
+			if err := <-r.ended; err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
