@@ -548,3 +548,21 @@ func TestBackoffDoublesWithinItsLimits(t *testing.T) {
 		t.Errorf("after very many failures: %v", wait)
 	}
 }
+
+func TestAnUploadThatEndsWellInSpiteOfTheDeletionIsDeletedToo(t *testing.T) {
+	spool := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket(t)
+		m := newMirror(t, spool, b, nil)
+		push(t, m, "take", newTake(t, spool, "take").grow())
+		time.Sleep(b.takes / 2)
+		if err := m.Delete("take", nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * settleDefault)
+		if left := b.keys("take/"); len(left) > 0 || b.calls() == 0 {
+			t.Errorf("left of it: %v, after %d uploads", left, b.calls())
+		}
+		closeMirror(t, m)
+	})
+}

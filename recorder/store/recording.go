@@ -53,8 +53,12 @@ func (r *recording) push(f File, now time.Time) {
 	}
 }
 
-// confirm notes that the store has f. What was pushed meanwhile with other content stays pending.
+// confirm notes that the store has f. What was pushed meanwhile with other content stays pending. Of a recording that is
+// being deleted meanwhile nothing is noted: all of it goes.
 func (r *recording) confirm(f File) {
+	if r.deleting {
+		return
+	}
 	r.stored[f.Name] = f
 	r.pending = slices.DeleteFunc(r.pending, func(p *pending) bool { return p.Name == f.Name && p.same(f) })
 }

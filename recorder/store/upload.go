@@ -103,11 +103,14 @@ func (m *Mirror) runVerify(r *recording) (done []func()) {
 		return nil
 	}
 	m.succeeded(r)
+	if r.deleting {
+		return nil
+	}
 	r.repent(missing, time.Now())
 	if len(missing) > 0 {
 		m.cfg.Log.Warn("the store has lost files; storing them again", "recording", r.name, "files", len(missing))
 	}
-	if len(r.pending) > 0 || r.deleting || r.ctx.Err() != nil {
+	if len(r.pending) > 0 || r.ctx.Err() != nil {
 		return nil
 	}
 	m.forget(r)
