@@ -32,9 +32,10 @@ const names = (people) => new Intl.ListFormat('en').format(people.map((p) => p.n
 export function replayCard(r) {
   const length = r.live ? `${spoken(Math.floor(r.duration_s / 60) * 60 || r.duration_s)} so far` : spoken(r.duration_s);
   return el('li', {}, el('a', { class: 'card space-card', href: `/r/${r.id}`, 'data-nav': '', 'data-testid': `replay-${r.id}` },
-    r.live ? el('span', { class: 'badge' }, 'Live now – listen from the beginning') : '',
+    r.live ? el('span', { class: 'badge' }, 'Live now') : '',
     el('strong', {}, r.title), el('span', { class: 'meta' }, `${r.host} · ${when(r.started_at)} · ${length}`),
     el('span', { class: 'meta' }, r.people.length ? `With ${names(r.people)}` : ''),
+    r.live ? el('span', { class: 'meta' }, 'Listen from the beginning') : '',
     el('span', { class: 'faces', 'aria-hidden': 'true' }, ...r.people.slice(0, 4).map((p) => avatar(p.name)))));
 }
 
