@@ -126,3 +126,44 @@ func TestNobodyIsPutBelowTheLowestRung(t *testing.T) {
 		}
 	})
 }
+
+// Loss by chance is met by redundancy, for all voices; a listener that cannot take any is left as it is.
+func TestLossByChanceBringsRedundancy(t *testing.T) {
+	adaptsOnStage(t, func(s *stage) {
+		s.open("r", 3)
+		ann, bob := s.joins("r", "ann", speaker), s.joins("r", "bob", speaker)
+		chrome := s.joinsWith("r", "chrome", listener, adapting)
+		firefox := s.joinsWith("r", "firefox", listener, func(c *client.Config) { c.TWCC, c.NoRedundancy = true, true })
+		for i, p := range []*person{chrome, firefox} {
+			s.net.SetLink(serverAddr.Addr(), p.socket.LocalAddr().Addr(), simnet.Link{Path: path{model.New(uint64(i)+1, []model.Step{
+				{Conditions: model.Conditions{Delay: 30 * time.Millisecond, Loss: 0.1}},
+			}, time.Now())}})
+		}
+		levels := map[*person]int{ann: -20, bob: -20}
+		s.talk(10*time.Second, levels) // time to find out
+		chrome.heard()
+		firefox.heard()
+		from := ann.frame
+		s.talk(30*time.Second, levels)
+		if q := chrome.state().Quality; q.Rung != "live" || q.Redundancy == 0 || q.Why != "random_loss" {
+			t.Errorf("chrome is on %+v", q)
+		}
+		if q := firefox.state().Quality; q.Rung != "live" || q.Redundancy != 0 {
+			t.Errorf("firefox is on %+v", q)
+		}
+		for _, c := range []struct {
+			p      *person
+			lo, hi float64
+		}{{chrome, 0, 0.015}, {firefox, 0.08, 0.12}} {
+			got := map[[2]uint32]bool{}
+			for _, so := range s.sounds(c.p.heard()) {
+				if so.frame >= from {
+					got[[2]uint32{uint32(so.speaker), so.frame}] = true
+				}
+			}
+			if missing := 1 - float64(len(got))/(2*30*50); missing < c.lo || missing > c.hi {
+				t.Errorf("%s misses %.1f %% of the frames, want %.1f to %.1f", c.p.name, 100*missing, 100*c.lo, 100*c.hi)
+			}
+		}
+	})
+}

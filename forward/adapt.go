@@ -40,6 +40,9 @@ func newControl(p *Peer, now time.Time) *control {
 	c := cc.Config{Forbid: p.room.forbid, Probe: true}
 	for _, ln := range p.config.Lines {
 		c.Feedback = c.Feedback || ln.TWCCID != 0
+		if ln.RedundancyPT != 0 {
+			c.RED = depthMax
+		}
 	}
 	return &control{ladder: cc.New(c, now)}
 }
@@ -93,6 +96,9 @@ func (s *shard) weigh(l *leg, now time.Time) {
 		s.rungs[was.Rung].Add(-1)
 		s.rungs[d.Rung].Add(1)
 		s.choose(l)
+	}
+	if d.RED != was.RED {
+		s.protect(l, int(d.RED))
 	}
 	if l.peer.quality.Load() == nil || d.Rung != was.Rung || d.RED != was.RED || d.Why != was.Why {
 		l.peer.quality.Store(&d)
