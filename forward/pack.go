@@ -2,7 +2,6 @@ package forward
 
 import (
 	"cmp"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -56,7 +55,8 @@ func (rd *Reader) want(r *Room, rend Rendition, legs, switching int, now time.Ti
 		}
 	}
 	if p.active() && !p.listed {
-		p.listed, p.pending, p.phase = true, false, rand.Int64N(packPhases)
+		// One after the other, five steps on, as far apart as few rooms can be; not drawn, so that a run can be had again.
+		p.listed, p.pending, p.phase = true, false, int64(len(rd.packing))*5%packPhases
 		rd.packing = append(rd.packing, r)
 	}
 	if p.switching > 0 {
