@@ -158,6 +158,11 @@ func (rd *Reader) take(src *source, h *rtp.Header, plain []byte, now time.Time) 
 		rd.drop(src, drop)
 		return
 	}
+	if len(payload) == 0 { // browsers probe the network with padding, by the numbers of their audio
+		rd.makeRoom(src, seq, now)
+		rd.order(src, frame{seq: seq, ts: ts, hollow: true}, false, 0, now)
+		return
+	}
 	p.Up.Bytes.Add(uint64(len(payload)))
 	redundant := h.PayloadType != p.config.PayloadType
 	if redundant {
@@ -172,17 +177,23 @@ func (rd *Reader) take(src *source, h *rtp.Header, plain []byte, now time.Time) 
 		return
 	}
 	f := frame{seq: seq, ts: ts, payload: payload, samples: samples, level: rd.level(src, h)}
+	rd.makeRoom(src, seq, now)
+	restored := redundant && rd.restore(src, &f, now)
+	rd.order(src, f, restored, len(plain), now)
+}
+
+// makeRoom makes a sequence number fit into the window.
+func (rd *Reader) makeRoom(src *source, seq uint64, now time.Time) {
 	if !src.window.fits(seq) {
 		rd.drain(src, now)
 	}
 	if !src.window.fits(seq) {
 		src.window.skip(seq)
 	}
-	restored := redundant && rd.restore(src, &f, now)
-	rd.order(src, f, restored, len(plain), now)
 }
 
-// accept applies the gate at the ingress and takes the payload out of a packet; dropCount stands for "accepted".
+// accept applies the gate at the ingress and takes the payload out of a packet, which is empty if there was nothing but
+// padding; dropCount stands for "accepted".
 func (rd *Reader) accept(src *source, h *rtp.Header, plain []byte) ([]byte, Drop) {
 	switch {
 	case !src.maySpeak:
@@ -193,15 +204,15 @@ func (rd *Reader) accept(src *source, h *rtp.Header, plain []byte) ([]byte, Drop
 		return nil, DropPayloadType
 	}
 	payload := plain[headerLength(plain):]
-	if h.Padding && len(payload) > 0 {
+	if len(payload) == 0 {
+		return nil, DropMalformed
+	}
+	if h.Padding {
 		pad := int(payload[len(payload)-1])
 		if pad == 0 || pad > len(payload) {
 			return nil, DropMalformed
 		}
 		payload = payload[:len(payload)-pad]
-	}
-	if len(payload) == 0 {
-		return nil, DropMalformed
 	}
 	return slices.Clip(payload), dropCount
 }

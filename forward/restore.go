@@ -24,7 +24,7 @@ func (rd *Reader) unpack(src *source, payload []byte) ([]byte, Drop) {
 
 // restore puts into the window what it lacks of the packets before f that came with f. It tells whether there was any.
 // A block's number is not sent: it is counted back from f's in steps of the block's own duration, as its timestamp asks
-// for. Where that does not come out even, no more is believed.
+// for; padding has numbers too, and no blocks. Where that does not come out even, no more is believed.
 func (rd *Reader) restore(src *source, f *frame, now time.Time) bool {
 	var found [red.DepthMax]frame
 	n := 0
@@ -40,6 +40,9 @@ func (rd *Reader) restore(src *source, f *frame, now time.Time) bool {
 			break
 		}
 		seq, offset = seq-uint64(back/samples), b.Offset
+		for src.window.pads(seq) {
+			seq--
+		}
 		if ts := f.ts - uint64(offset); src.window.lacks(seq, ts, samples) {
 			found[n] = frame{seq: seq, ts: ts, payload: b.Payload, samples: samples, level: f.level, restored: true}
 			n++

@@ -242,3 +242,59 @@ func TestRestoringAllocatesNothing(t *testing.T) {
 		t.Fatal("the voice is not of 20 ms")
 	}
 }
+
+// pads says a packet of nothing but padding, as browsers do to probe the network: by the numbers of their audio.
+func (m *mouth) pads() {
+	h := m.header(loud)
+	h.Padding, h.Timestamp = true, m.ts-frameSamples
+	m.s.arrives(m.peer, h, append(make([]byte, 223), 224))
+	m.seq++
+}
+
+func TestPaddingIsNoLoss(t *testing.T) {
+	s := newStudio(t, 3, 1)
+	book := new(notebook)
+	s.room.tap = book
+	ann := s.speaker()
+	m := s.mouth(ann, 65530, 5000)
+	m.pads()
+	m.repeats(loud, 0)
+	for range 20 { // more than the window holds
+		m.pads()
+	}
+	m.repeats(loud, 1, 1)
+	s.passes(frameTime)
+	m.repeats(loud, 2, 2, 1)
+	late := *m
+	m.seq++
+	m.repeats(loud, 3, 1) // overtakes padding; the number before is not that of the packet it brings
+	late.pads()
+	m.pads()
+	m.skips(1) // 4 is lost, and comes back, though padding stands between
+	m.pads()
+	m.pads()
+	m.repeats(loud, 5, 1)
+	m.skips(1) // 6 is lost for good, with padding beside it
+	m.pads()
+	m.repeats(loud, 7)
+	s.passes(windowWait)
+	got := s.published()
+	if n := numbers(got); !slices.Equal(n, []int{0, 1, 2, 3, 4, 5, 7}) {
+		t.Fatalf("published %v", n)
+	}
+	for i := 1; i < len(got); i++ {
+		want := uint64(number(got[i].payload) - number(got[i-1].payload))
+		if step := got[i].seq - got[i-1].seq; step != want {
+			t.Errorf("number %d is %d after that of %d", number(got[i].payload), step, number(got[i-1].payload))
+		}
+	}
+	heard := book.last(t, 7)
+	for i, h := range heard[1:] {
+		if want := uint64(number(h.Payload) - number(heard[i].Payload)); h.Seq-heard[i].Seq != want {
+			t.Errorf("recorded number %d is %d after that of %d", number(h.Payload), h.Seq-heard[i].Seq, number(heard[i].Payload))
+		}
+	}
+	if n := ann.Up.Dropped.Load(); n != 0 {
+		t.Errorf("%d dropped", n)
+	}
+}

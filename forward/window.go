@@ -20,18 +20,23 @@ type frame struct {
 	level   uint8  // RFC 6464 octet
 	came    time.Time
 
+	hollow   bool // nothing but padding: only its number counts
 	restored bool // did not come itself, another packet brought its payload
 }
+
+// counts tells whether a frame behind a gap says something of what is missing: it has come itself, at the pace of audio.
+func (f *frame) counts() bool { return !f.restored && !f.hollow }
 
 // window puts a source's packets in order. Owned by the Reader.
 type window struct {
 	frames  [windowSize]frame
 	has     [windowSize]bool
 	held    int
-	arrived int    // of those held, not restored
+	arrived int    // of those held, neither restored nor hollow
 	next    uint64 // sequence number that is due
 	end     uint64 // of the last frame that was popped, on the source's clock
 	skipped int    // lost before next, not told yet
+	hollows uint64 // hollow ones so far: those that come out are numbered as if there had been none
 	started bool
 }
 
@@ -48,7 +53,7 @@ func (w *window) put(f frame, now time.Time) bool {
 	f.came = now
 	w.frames[i], w.has[i] = f, true
 	w.held++
-	if !f.restored {
+	if f.counts() {
 		w.arrived++
 	}
 	return true
@@ -62,7 +67,7 @@ func (w *window) lacks(seq, ts uint64, samples int) bool {
 	}
 	for n := w.next; n < w.next+windowSize; n++ {
 		f := &w.frames[n%windowSize]
-		if !w.has[n%windowSize] {
+		if !w.has[n%windowSize] || f.hollow {
 			continue
 		}
 		if n < seq && f.ts+uint64(f.samples) > ts || n > seq && ts+uint64(samples) > f.ts {
@@ -77,25 +82,42 @@ func (w *window) fits(seq uint64) bool {
 	return !w.started || seq < w.next+windowSize
 }
 
+// pads tells whether a held frame is hollow.
+func (w *window) pads(seq uint64) bool {
+	return seq >= w.next && w.fits(seq) && w.frames[seq%windowSize].hollow
+}
+
 // pop returns the next frame and how many are given up as lost before it. Without force it waits for missing ones.
 func (w *window) pop(now time.Time, force bool) (f frame, lost int, ok bool) {
-	if w.held == 0 {
-		return frame{}, 0, false
+	for w.held > 0 {
+		if f, lost, ok = w.take(now, force); !ok || !f.hollow {
+			f.seq -= w.hollows
+			return f, lost, ok
+		}
+		w.hollows++
+		w.skipped = lost // is told with the next one that is more
 	}
+	return frame{}, 0, false
+}
+
+// take is pop, and returns hollow frames too. Something must be held.
+func (w *window) take(now time.Time, force bool) (f frame, lost int, ok bool) {
 	n := w.next
 	for !w.has[n%windowSize] {
 		n++
 	}
 	i := n % windowSize
-	// Fewer than windowHeld that have come themselves are one: the network may still have overtaken no more than itself.
+	// Fewer than windowHeld that count are one: networks that reorder may do so by that much.
 	if n != w.next && !force && w.arrived < windowHeld && now.Sub(w.frames[i].came) < windowWait {
 		return frame{}, 0, false
 	}
 	f, lost = w.frames[i], int(n-w.next)+w.skipped
-	if !f.restored {
+	if f.counts() {
 		w.arrived--
 	}
-	w.end = f.ts + uint64(f.samples)
+	if !f.hollow {
+		w.end = f.ts + uint64(f.samples)
+	}
 	w.frames[i], w.has[i], w.skipped = frame{}, false, 0
 	w.held--
 	w.next = n + 1
@@ -118,4 +140,4 @@ func (w *window) skip(seq uint64) {
 }
 
 // jump forgets the order so far: the next frame starts anew.
-func (w *window) jump() { *w = window{} }
+func (w *window) jump() { *w = window{hollows: w.hollows} }
