@@ -192,6 +192,11 @@ class Recording extends Stage {
     await ada.click('end');
     await ada.click('end-confirm');
     await ada.until('it is over', () => document.querySelector('[data-testid="over"]').checkVisibility());
+    const link = await ben.until('a way to the replay', () => {
+      const a = document.querySelector('#over-replay');
+      return a.checkVisibility() && a.getAttribute('href');
+    });
+    this.checks.that(link === `/r/${this.id}`, 'who was in it is offered the recording', link);
   }
 
   // afterwards: the page that listened is told that it is whole; a fresh page plays all of it.
@@ -210,6 +215,9 @@ class Recording extends Stage {
     this.checks.that(begins !== null && Math.abs(begins - this.benOn) < OFF_S, 'afterwards: the speaker begins when he began',
       `${s(begins)}, said at ${s(this.benOn)}`);
     await this.keys(eve);
+    await eve.page.setViewport({ width: 360, height: 740 });
+    const [width, play] = await eve.do(() => [document.documentElement.scrollWidth, document.querySelector('#play').getBoundingClientRect().bottom]);
+    this.checks.that(width <= 360 && play <= 740, 'on a phone nothing stands out, and the play button is on the first screen', `${width} px wide, button ends at ${Math.round(play)} px`);
   }
 
   // keys: the player obeys the keyboard, and the speed is what was chosen.
@@ -231,6 +239,7 @@ class Recording extends Stage {
   async timeline() {
     const rows = await this.people.eve.do(() => [...document.querySelectorAll('.track')].map((row) => ({
       name: row.querySelector('.who b').textContent, spoke: JSON.parse(row.querySelector('.lane').dataset.spoke), label: row.querySelector('.lane').ariaLabel,
+      hue: row.querySelector('.lane').style.getPropertyValue('--hue'),
     })));
     this.checks.that(rows.map((r) => r.name).sort().join() === 'Ada,Ben', 'the timeline names who spoke, and nobody else', rows.map((r) => r.name).join(', '));
     const speaks = (name, at) => rows.find((r) => r.name === name)?.spoke.some(([from, to]) => from <= at && at < to);
@@ -239,6 +248,7 @@ class Recording extends Stage {
       const right = speaks('Ada', mid) === turn.tones.includes(HOST_HZ) && speaks('Ben', mid) === turn.tones.includes(SPEAKER_HZ);
       this.checks.that(right, `the timeline has ${turn.what} where it was`, rows.map((r) => `${r.name} ${JSON.stringify(r.spoke)}`).join(' '));
     }
+    this.checks.that(new Set(rows.map((r) => r.hue)).size === rows.length, 'each has a colour of his own', rows.map((r) => `${r.name} ${r.hue}°`).join(', '));
     this.checks.that(rows.every((r) => r.label?.startsWith(`${r.name} spoke for`)), 'a screen reader is told', rows[0]?.label);
   }
 

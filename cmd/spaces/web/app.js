@@ -143,6 +143,15 @@ $('start-form').addEventListener('submit', async (ev) => {
   }
 });
 
+// lastRecording is the latest recording of a Space that has ended.
+async function lastRecording(id) {
+  try {
+    return (await (await fetch('/api/replays')).json()).replays.find((r) => r.id.startsWith(`${id}-`))?.id;
+  } catch {
+    return undefined; // Then it is not offered.
+  }
+}
+
 // --- door ---
 
 async function showDoor(id) {
@@ -150,7 +159,7 @@ async function showDoor(id) {
   try {
     const res = await fetch(`/api/spaces/${encodeURIComponent(id)}`);
     if (res.status === 404) {
-      over('This Space has ended', 'The link was right, but nobody is here any more.');
+      over('This Space has ended', 'The link was right, but nobody is here any more.', null, await lastRecording(id));
       return;
     }
     s = await res.json();
@@ -188,12 +197,14 @@ $('join-form').addEventListener('submit', (ev) => {
 
 // --- over ---
 
-function over(title, text, againId) {
+function over(title, text, againId, recording) {
   view('over');
   document.title = 'Spaces';
   setText($('over-title'), title);
   setText($('over-text'), text);
   $('over-again').hidden = !againId;
+  $('over-replay').hidden = !recording;
+  $('over-replay').href = `/r/${recording}`;
 }
 
 $('over-again').addEventListener('click', route);
@@ -341,6 +352,7 @@ class Visit {
   #recorded(recording) {
     if (this.recording === recording) return;
     this.recording = recording;
+    if (recording.startsWith(`${this.id}-`)) this.wasRecorded = recording;
     $('rec').replaceChildren(...(recording ? [el('span', { class: 'rec' }, 'Rec'), el('span', {}, 'This Space is being recorded')] : []));
     $('record').setAttribute('aria-pressed', String(Boolean(recording)));
     setText($('record').querySelector('span'), recording ? 'Stop recording' : 'Record');
@@ -390,7 +402,7 @@ class Visit {
     const bye = this.#role === 'host' ? 'It goes on without you, and you can go back in as its host.' : 'See you next time.';
     const text = words || { replaced: 'You went on in another tab or window.', left: bye }[why] || '';
     this.close();
-    over(titles[why], text, why === 'left' || why === 'replaced' ? this.id : null);
+    over(titles[why], text, why === 'left' || why === 'replaced' ? this.id : null, this.wasRecorded);
   }
 
   // close ends the visit from this side; say is the message that tells the server why.

@@ -46,6 +46,7 @@ export class Replay {
   #view = null;      // as the server tells
   #timeline = { duration_s: 0, people: [] };
   #rows = new Map(); // peer -> row
+  #colours = new Map(); // name -> hue
   #closed = false;
   #stop = new AbortController();
   #refreshTimer = 0;
@@ -62,14 +63,8 @@ export class Replay {
     $('tracks').replaceChildren();
     $('replay-notice').hidden = $('download').hidden = $('download-hint').hidden = $('delete').hidden = true;
     this.#buttons();
-    this.#begin();
-  }
-
-  async #begin() {
-    await this.#refresh();
-    if (this.#closed || !this.#view) return;
-    $('replay-title').focus({ preventScroll: true });
     this.#showTimer = setInterval(() => this.#show(), SHOW_MS);
+    this.#refresh().then(() => { if (!this.#closed) $('replay-title').focus({ preventScroll: true }); });
   }
 
   // --- what there is ---
@@ -112,7 +107,10 @@ export class Replay {
     document.title = `${v.title} · Spaces`;
     setText($('replay-title'), v.title);
     setText($('replay-badge'), v.live ? 'Live now' : 'Replay');
-    setText($('replay-meta'), `Hosted by ${v.host} · ${when(v.started_at)}${v.live ? '' : ` · ${spoken(v.duration_s)}`}`);
+    const facts = [`Hosted by ${v.host}`, when(v.started_at), ...(v.live ? [] : [spoken(v.duration_s)]), ...(v.state === 'failed' ? ['ended early'] : [])];
+    setText($('replay-meta'), facts.join(' · '));
+    setText($('no-tracks'), v.live ? 'Nobody has spoken yet.' : 'Nobody spoke.');
+    if (navigator.mediaSession) navigator.mediaSession.metadata = new MediaMetadata({ title: v.title, artist: v.host });
     $('edge').hidden = !v.live;
     $('download').hidden = !this.whole;
     $('download-hint').hidden = Boolean(this.whole);
@@ -177,7 +175,10 @@ export class Replay {
   #broken(Hls, e) {
     if (!e.fatal) return;
     console.warn('The replay stumbles.', e.type, e.details);
-    if (e.type === Hls.ErrorTypes.NETWORK_ERROR) setTimeout(() => this.#hls?.startLoad(), 1000);
+    if (e.type === Hls.ErrorTypes.NETWORK_ERROR) {
+      setTimeout(() => this.#hls?.startLoad(), 1000);
+      this.#refresh(); // It may have been deleted.
+    }
     else if (e.type === Hls.ErrorTypes.MEDIA_ERROR) this.#hls.recoverMediaError();
     else this.#loadFile();
   }
@@ -190,7 +191,7 @@ export class Replay {
   }
 
   seek(to) {
-    if (!this.length) return;
+    if (!this.#view || !this.length) return;
     this.#audio.currentTime = Math.min(Math.max(0, to), Math.max(0, this.length - (this.#view.live ? EDGE_S / 2 : 0.1)));
     this.#show();
   }
@@ -213,6 +214,7 @@ export class Replay {
   get #span() { return Math.max(this.length, this.#timeline.duration_s, 1); }
 
   #show() {
+    if (!this.#view) return;
     const at = this.#audio.currentTime;
     const [length, playing] = [this.length, !this.#audio.paused && !this.#audio.ended];
     setText($('at'), clock(at));
@@ -247,6 +249,10 @@ export class Replay {
     $('no-tracks').hidden = speakers.length > 0;
     for (const p of speakers) {
       let row = this.#rows.get(p.person);
+      if (row && row.dataset.name !== this.#nameOf(p.person)) { // The name came after the voice.
+        row.remove();
+        row = null;
+      }
       if (!row) {
         row = this.#row(p.person);
         this.#rows.set(p.person, row);
@@ -266,7 +272,6 @@ export class Replay {
     svg.setAttribute('preserveAspectRatio', 'none');
     svg.setAttribute('aria-hidden', 'true');
     const lane = el('div', { class: 'lane', role: 'button', tabindex: '0' }, svg);
-    lane.style.setProperty('--hue', hue(name));
     lane.addEventListener('click', (ev) => {
       const box = lane.getBoundingClientRect();
       this.seek(((ev.clientX - box.left) / box.width) * this.#span);
@@ -276,8 +281,20 @@ export class Replay {
       ev.preventDefault();
       this.seek(nearest(JSON.parse(lane.dataset.spoke), this.#audio.currentTime));
     });
+    const face = avatar(name);
+    const colour = this.#colour(name);
+    for (const e of [lane, face]) e.style.setProperty('--hue', colour);
     return el('li', { class: 'track', 'data-testid': `track-${peer}`, 'data-name': name, 'data-speaking': 'false' },
-      el('span', { class: 'who' }, avatar(name), el('b', { title: name }, name)), lane);
+      el('span', { class: 'who' }, face, el('b', { title: name }, name)), lane);
+  }
+
+  // #colour is that of the name, or one beside it that nobody else in this replay has.
+  #colour(name) {
+    const taken = [...this.#colours].filter(([n]) => n !== name).map(([, h]) => h);
+    let h = this.#colours.get(name) ?? hue(name);
+    for (let i = 0; i < 7 && taken.some((t) => Math.abs(((h - t + 540) % 360) - 180) < 40); i++) h = (h + 97) % 360;
+    this.#colours.set(name, h);
+    return h;
   }
 
   // --- buttons and keys ---
@@ -298,7 +315,10 @@ export class Replay {
     });
     on(document, 'keydown', (ev) => this.#key(ev));
     on(this.#audio, 'loadedmetadata', () => this.#speed());
-    on(this.#audio, 'error', () => { if (!this.#hls && this.#loaded === 'playlist') this.#loadFile(); });
+    on(this.#audio, 'error', () => {
+      if (!this.#hls && this.#loaded === 'playlist') this.#loadFile();
+      else if (this.#loaded === 'file') this.#refresh(); // It may have been deleted.
+    });
     for (const [action, f] of [['seekbackward', () => this.skip(-BACK_S)], ['seekforward', () => this.skip(FORTH_S)]]) {
       navigator.mediaSession?.setActionHandler(action, f);
     }
