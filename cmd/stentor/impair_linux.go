@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"stentor/bench/impair"
+	"stentor/bench/impair/scenario"
+	"stentor/bench/report"
+)
+
+// impairFlags are the flags of bench impair.
+type impairFlags struct {
+	names     []string
+	files     []string
+	seed      uint64
+	listeners int
+	real      bool
+	parallel  int
+	json      string
+	report    string
+	relay     string
+	list      bool
+}
+
+// realAtOnce is how many stories share the machine in real time: each is some thousand packets a second.
+const realAtOnce = 3
+
+func (t *tool) impairCommand() *cobra.Command {
+	var f impairFlags
+	cmd := &cobra.Command{
+		Use:   "impair",
+		Short: "Play stories of listeners in trouble, and tell what they heard",
+		Long: "Play stories of listeners in trouble, and tell what they heard. Each story is played with the congestion controller off\n" +
+			"and on, and on a good network besides, so that it shows whether anybody else noticed. In virtual time, which is the\n" +
+			"default, a seed gives the same table each time. With --real everything goes over loopback sockets and takes its time. With\n" +
+			"--relay nothing is played: a relay lets the network of whoever is behind it follow the story from the first media on; the\n" +
+			"daemon must be started with --advertise and the relay's address.",
+		Args: between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return t.benchImpair(cmd.Context(), f) },
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringSliceVar(&f.names, "scenario", nil, "stories to play, by name; all if not given")
+	flags.StringSliceVar(&f.files, "file", nil, "stories to play from files of your own")
+	flags.BoolVar(&f.list, "list", false, "tell the stories instead of playing them")
+	flags.Uint64Var(&f.seed, "seed", 1, "what decides every loss and delay")
+	flags.IntVar(&f.listeners, "listeners", 0, "listeners in the room; 0 is as many as the story has")
+	flags.BoolVar(&f.real, "real", false, "real sockets and real time")
+	flags.IntVar(&f.parallel, "parallel", 0, "stories at once; 0 is one a CPU, 3 with --real")
+	flags.StringVar(&f.json, "json", "", "file to write all figures to, as one JSON array")
+	flags.StringVar(&f.report, "report", "", "file to draw the stories in, as an HTML page")
+	flags.StringVar(&f.relay, "relay", "", "listen=target: addresses of a relay before a daemon, as 127.0.0.1:7999=127.0.0.1:7900")
+	return cmd
+}
+
+func (t *tool) benchImpair(ctx context.Context, f impairFlags) error {
+	stories, err := f.stories()
+	if err != nil {
+		return usageError{err}
+	}
+	switch {
+	case f.list:
+		return t.tell(stories)
+	case f.relay != "":
+		return t.relay(ctx, f, stories)
+	}
+	list, err := t.playAll(ctx, f, stories)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(impair.WriteTable(t.out, list), write(f.json, func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(list)
+	}), write(f.report, func(w io.Writer) error {
+		return report.WriteImpairedPage(w, f.command(), list)
+	}))
+	for _, c := range list {
+		if !c.Held() {
+			return errors.Join(err, errors.New("not everything held that must"))
+		}
+	}
+	return err
+}
+
+// command is what makes the same figures again.
+func (f *impairFlags) command() string {
+	s := fmt.Sprintf("stentor bench impair --seed %d", f.seed)
+	if f.real {
+		s += " --real"
+	}
+	return s
+}
+
+// write does nothing without a name.
+func write(name string, to func(io.Writer) error) error {
+	if name == "" {
+		return nil
+	}
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(to(file), file.Close())
+}
+
+// stories finds those that are asked for.
+func (f *impairFlags) stories() ([]*scenario.Scenario, error) {
+	all, err := scenario.All()
+	if err != nil {
+		return nil, err
+	}
+	var out []*scenario.Scenario
+	for _, name := range f.files {
+		s, err := readStory(name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	var known []string
+	for _, s := range all {
+		known = append(known, s.Name)
+		if slices.Contains(f.names, s.Name) || len(f.names) == 0 && len(f.files) == 0 {
+			out = append(out, s)
+		}
+	}
+	for _, name := range f.names {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("no story %q; there are %s", name, strings.Join(known, ", "))
+		}
+	}
+	if f.listeners < 0 || f.listeners > 1000 || f.parallel < 0 {
+		return nil, errors.New("--listeners is 0 … 1000, and --parallel not below 0")
+	}
+	return out, nil
+}
+
+func readStory(name string) (*scenario.Scenario, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	s, err := scenario.Read(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return s, nil
+}
+
+// tell lists stories.
+func (t *tool) tell(stories []*scenario.Scenario) error {
+	for _, s := range stories {
+		if _, err := fmt.Fprintf(t.out, "%s: %s\n", s.Name, strings.TrimSpace(s.Story)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// playAll plays several stories at once; their order stays.
+func (t *tool) playAll(ctx context.Context, f impairFlags, stories []*scenario.Scenario) ([]*impair.Comparison, error) {
+	stage := &impair.Stage{Seed: f.seed, Listeners: f.listeners, Real: f.real, Bubble: impair.VirtualTime}
+	atOnce := f.parallel
+	if atOnce == 0 {
+		atOnce = runtime.NumCPU()
+		if f.real {
+			atOnce = realAtOnce
+		}
+	}
+	progress := newProgress(t.err)
+	defer progress.close()
+	list, errs := make([]*impair.Comparison, len(stories)), make([]error, len(stories))
+	turns := make(chan bool, atOnce)
+	var playing sync.WaitGroup
+	for i, s := range stories {
+		turns <- true
+		progress.step("impair", s.Name, i, len(stories))
+		playing.Go(func() {
+			list[i], errs[i] = stage.Compare(ctx, s)
+			<-turns
+		})
+	}
+	playing.Wait()
+	return list, errors.Join(errs...)
+}
+
+// relay stands before a daemon until it is interrupted.
+func (t *tool) relay(ctx context.Context, f impairFlags, stories []*scenario.Scenario) error {
+	if len(stories) != 1 {
+		return usageError{errors.New("a relay follows one story: name it by --scenario or --file")}
+	}
+	listen, target, ok := strings.Cut(f.relay, "=")
+	if !ok {
+		return usageError{fmt.Errorf("--relay %s: want listen=target", f.relay)}
+	}
+	r, err := impair.NewRelayOf(listen, target, stories[0], f.seed)
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(t.out, "%s\n", r.Addr()); err != nil {
+		return errors.Join(err, r.Close())
+	}
+	<-ctx.Done()
+	return r.Close()
+}

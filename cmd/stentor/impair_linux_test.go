@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// asTool makes the test binary be the tool: virtual time outside of a test run wants a process that is none.
+const asTool = "STENTOR_TEST_AS_TOOL"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asTool) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// runTool runs the tool in a process of its own.
+func runTool(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Env = append(os.Environ(), asTool+"=1")
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
+// short is a story that holds, and that is played in no time.
+const short = `
+name: short
+story: A short one.
+who: 1 of 3 listeners
+lasts: 4s
+speakers: [{name: ada, rate: 32 kb/s, level: -20}]
+network: [{at: 1s, loss: 5 %}]
+must: [sessions lost at most 0, changed at most 0]
+`
+
+func storyFile(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "story.yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestAStoryIsPlayedInVirtualTimeAndGivesTheSameTableTwice(t *testing.T) {
+	file, dir := storyFile(t, short), t.TempDir()
+	args := []string{"bench", "impair", "--file", file, "--seed", "5", "--json", filepath.Join(dir, "out.json"), "--report", filepath.Join(dir, "out.html")}
+	first, stderr, err := runTool(t, args...)
+	if err != nil {
+		t.Fatalf("%v: %s", err, stderr)
+	}
+	if !strings.Contains(first, "seed 5: all of 1 scenarios held") || strings.Contains(first, "PASS") {
+		t.Errorf("it prints\n%s", first)
+	}
+	second, _, err := runTool(t, args...)
+	if err != nil || second != first {
+		t.Errorf("the second time it prints\n%s, %v", second, err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "out.json"))
+	var list []struct {
+		Name     string
+		Verdicts []struct{ Held bool }
+	}
+	if err := json.Unmarshal(b, &list); err != nil || len(list) != 1 || list[0].Name != "short" || len(list[0].Verdicts) != 2 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if page, err := os.ReadFile(filepath.Join(dir, "out.html")); err != nil || !strings.Contains(string(page), "A short one.") {
+		t.Errorf("the page: %v", err)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAStoryThatDoesNotHoldFails(t *testing.T) {
+	file := storyFile(t, strings.Replace(short, "sessions lost at most 0", "concealed at most 0 %", 1))
+	stdout, stderr, err := runTool(t, "bench", "impair", "--file", file)
+	if err == nil || !strings.Contains(stdout, "did not hold: short") || !strings.Contains(stderr, "not everything held") {
+		t.Errorf("%v: %s%s", err, stdout, stderr)
+	}
+}
+
+func TestImpairThatCannotBeMeantIsRefused(t *testing.T) {
+	bad := storyFile(t, strings.Replace(short, "lasts: 4s", "lasts: long", 1))
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--scenario", "nonsense"}, "there are random-loss, bursty-loss"},
+		{[]string{"--file", bad}, `line 5: "long" is no time`},
+		{[]string{"--file", "/nowhere"}, "no such file"},
+		{[]string{"--relay", "127.0.0.1:0=127.0.0.1:1"}, "follows one story"},
+		{[]string{"--relay", "127.0.0.1:0", "--scenario", "outage"}, "want listen=target"},
+		{[]string{"--listeners", "-1"}, "--listeners"},
+	} {
+		if code, _, stderr := ask("nowhere", append([]string{"bench", "impair"}, c.args...)...); code != exitUsage || !strings.Contains(stderr, c.want) {
+			t.Errorf("%v: exit %d, %s", c.args, code, stderr)
+		}
+	}
+}
+
+func TestStoriesAreTold(t *testing.T) {
+	code, stdout, _ := ask("nowhere", "bench", "impair", "--list")
+	if code != exitDone || !strings.Contains(stdout, "outage: A tunnel") || strings.Count(stdout, "\n") < 7 {
+		t.Errorf("exit %d:\n%s", code, stdout)
+	}
+}
+
+// addrWriter tells what is written first.
+type addrWriter chan string
+
+func (w addrWriter) Write(b []byte) (int, error) {
+	w <- strings.TrimSpace(string(b))
+	return len(b), nil
+}
+
+func TestARelayTellsItsAddressAndStandsBeforeADaemon(t *testing.T) {
+	daemon, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer daemon.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	told, ended := make(addrWriter, 1), make(chan int, 1)
+	tool := &tool{now: time.Now, out: told, err: os.Stderr}
+	go func() {
+		ended <- tool.run(ctx, []string{"bench", "impair", "--scenario", "outage", "--relay", "127.0.0.1:0=" + daemon.LocalAddr().String()})
+	}()
+	conn, err := net.Dial("udp", <-told)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 100)
+	if n, _, err := daemon.ReadFrom(b); err != nil || string(b[:n]) != "hello" {
+		t.Errorf("%q, %v", b[:n], err)
+	}
+	cancel()
+	if code := <-ended; code != exitDone {
+		t.Errorf("exit %d", code)
+	}
+}
