@@ -304,3 +304,36 @@ func TestADeletionGoesOnAfterACrash(t *testing.T) {
 		}
 	})
 }
+
+// A daemon that was killed while it began a recording, before anybody was told, has left a name that can be used. What else
+// lies in the spool is not touched.
+func TestWhatNeverBeganLeavesItsNameFree(t *testing.T) {
+	spool := t.TempDir()
+	for _, name := range []string{"take/tracks", "take/replay", "lost+found", "bare", "album/tracks"} {
+		if err := os.MkdirAll(filepath.Join(spool, name), 0o750); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"take/timeline.jsonl", "take/replay/init.mp4", "take/replay/.index.m3u8.tmp", "take/manifest.json.tmp", "album/tracks/song.ogg"} {
+		if err := os.WriteFile(filepath.Join(spool, name), []byte("{"), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inStudio(t, spool, nil, func(s *studio) {
+		ann := s.joins("ann", 1, 400)
+		for _, name := range []string{"take", "bare"} {
+			s.start(name)
+			s.talk(time.Second, ann)
+			s.stop(name)
+			s.ended(name)
+		}
+		if err := s.recorder.Start(s.desk, Start{Recording: "album", Room: "room", Tracks: true}); !errors.Is(err, ErrConflict) {
+			s.Errorf("somebody's album: %v", err)
+		}
+	})
+	verify(t, filepath.Join(spool, "take"))
+	verify(t, filepath.Join(spool, "bare"))
+	if !there(filepath.Join(spool, "lost+found")) || !there(filepath.Join(spool, "album/tracks/song.ogg")) {
+		t.Error("something of others' is gone from the spool")
+	}
+}

@@ -317,25 +317,30 @@ func eraseDir(dir string) error {
 	return cmp.Or(err, os.RemoveAll(dir))
 }
 
-// Sweep deletes recordings that are older than the retention. Call it now and then.
+// Sweep deletes recordings that are older than the retention. Call it now and then; it does not wait for the disk.
 func (r *Recorder) Sweep(now time.Time) {
 	if r.config.Retention <= 0 {
 		return
 	}
 	var old []string
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	for name, rec := range r.recordings {
 		if rec.man != nil && !rec.running && rec.man.ReadyTold && rec.age(now) > r.config.Retention {
 			old = append(old, name)
 		}
 	}
-	r.mu.Unlock()
-	for _, name := range old {
-		r.log.Info("a recording is deleted by its age", "recording", name)
-		if err := r.Delete(name); err != nil {
-			r.log.Error("a recording cannot be deleted", "recording", name, "error", err)
-		}
+	if len(old) == 0 || r.closed {
+		return
 	}
+	r.workers.Go(func() {
+		for _, name := range old {
+			r.log.Info("a recording is deleted by its age", "recording", name)
+			if err := r.Delete(name); err != nil {
+				r.log.Error("a recording cannot be deleted", "recording", name, "error", err)
+			}
+		}
+	})
 }
 
 // age is how long ago a recording ended. Of one that this process has seen end, the monotonic clock tells it too, and that

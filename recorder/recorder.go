@@ -204,6 +204,9 @@ func (r *Recorder) find(name string) {
 // stillborn tells whether a directory holds nothing but what begin makes before the manifest: no sound, and nothing of
 // anybody else.
 func stillborn(dir string) bool {
+	if _, err := os.Stat(filepath.Join(dir, tracksDir)); err != nil { // which comes first
+		return false
+	}
 	known := map[string]bool{manifest.TimelineName: true, manifest.Name + ".tmp": true}
 	for _, name := range []string{initName, playlistName, masterName} {
 		known[name], known[temporary(name)] = true, true
@@ -279,6 +282,7 @@ func (r *Recorder) reserve(s Start) (*recording, error) {
 	if s.Recording == "" || s.Recording[0] == '.' || filepath.Base(s.Recording) != s.Recording {
 		return nil, fmt.Errorf("%w: %q cannot be the name of a directory in the spool", ErrUnavailable, s.Recording)
 	}
+	_ = syscall.Rmdir(r.dir(s.Recording))  // an empty one is all that a crash has left of another try
 	_, err := os.Lstat(r.dir(s.Recording)) // being deleted, or no recording
 	r.mu.Lock()
 	defer r.mu.Unlock()
