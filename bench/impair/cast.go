@@ -157,6 +157,7 @@ func (l *listener) hear(p client.Packet) {
 	d.packets++
 	d.add(uint64(p.Seq - d.seq))
 	d.add(uint64(p.Timestamp - d.ts))
+	d.add(uint64(-p.Level)<<3 | bit(p.Marker)<<2 | bit(p.Voice)<<1 | bit(p.HasTWCC))
 	if l.timed {
 		d.add(uint64(at))
 	}
@@ -171,6 +172,13 @@ func (d *digest) add(v uint64) {
 		d.sum = (d.sum ^ v&0xFF) * 1099511628211
 		v >>= 8
 	}
+}
+
+func bit(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // total is one number for all lines.
