@@ -114,7 +114,9 @@ var silence = func() (t [256][1]byte) {
 }()
 
 // Quiet decodes to 20 ms of zeros: full-band CELT, mono, with nothing but its silence flag set (RFC 6716 §4.3). It
-// also empties the decoder's estimate of background noise, which comfort noise is made of. Not to be written to.
+// also empties the decoder's estimate of background noise, which comfort noise is made of. CELT that follows is decoded
+// as coming from next to nothing, which at an onset is where its encoder comes from too; zeros in SILK behind it would
+// make the onset 22 dB too loud (docs/adr/0003). Not to be written to.
 var Quiet = []byte{0xf8, 0xff, 0xfe}
 
 // Silence is the packet that ends a spurt of packets like p: the same mode, bandwidth and channels, one frame of no
