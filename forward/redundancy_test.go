@@ -140,10 +140,9 @@ func TestOnlyWhatSomebodyWantsIsMade(t *testing.T) {
 func TestALineThatDidNotAgreeGetsNone(t *testing.T) {
 	g := newGuarded(t)
 	sh := g.plane.shards[0]
-	p := g.joins(3)
-	g.attach(g.joins(3), &shard{out: new(tray), plane: g.plane, id: 0}) // wants it
-	g.room.follows[0].depths[Live][1].Add(1)
+	g.room.follows[0].depths[Live][1].Add(1) // somebody else wants it, and it is made
 	g.room.protected.Add(1)
+	p := g.joins(3)
 	for i := range p.config.Lines {
 		p.config.Lines[i].RedundancyPT = 0
 	}
@@ -152,9 +151,11 @@ func TestALineThatDidNotAgreeGetsNone(t *testing.T) {
 	if l.depth != 0 {
 		t.Errorf("depth %d without a line that takes it", l.depth)
 	}
-	l.depth = 2
-	g.room.follows[0].lists[Live] = []*leg{l}
+	l.depth = 2 // as it never should be
 	g.are(g.says(3), "111+1: 0", "111+1: 1", "111+1: 2")
+	if pk := g.room.program.at(g.room.program.head.Load() - 1); pk.red == nil {
+		t.Error("nothing was made that could have been sent")
+	}
 }
 
 func TestRedundancyEndsWhereASpurtBegins(t *testing.T) {

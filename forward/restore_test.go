@@ -97,12 +97,13 @@ func TestALostPacketComesBackWithTheNextOneAtOnce(t *testing.T) {
 	if got := ann.src.rec.lost(); got != 6 {
 		t.Errorf("%d reported as lost to the sender, want all 6 that the network lost", got)
 	}
+	const start = tsStart | (1<<32 - 2*frameSamples)
 	for i, h := range book.last(t, 10) {
 		want := i
 		if i >= 7 {
 			want++
 		}
-		if number(h.Payload) != want || h.TS != book0(ann)+uint64(want*frameSamples) || h.Samples != frameSamples {
+		if number(h.Payload) != want || h.TS != start+uint64(want*frameSamples) || h.Samples != frameSamples {
 			t.Errorf("the tap's packet %d: %d at %d", i, number(h.Payload), h.TS)
 		}
 	}
@@ -110,9 +111,6 @@ func TestALostPacketComesBackWithTheNextOneAtOnce(t *testing.T) {
 		t.Errorf("%d packets counted as late: what was there already is no drop", n)
 	}
 }
-
-// book0 is the extended timestamp of the first packet of TestALostPacketComesBackWithTheNextOneAtOnce.
-func book0(*Peer) uint64 { return tsStart | (1<<32 - 2*frameSamples) }
 
 func TestRedundancyDoesNotCutShortTheWaitForWhatIsOvertaken(t *testing.T) {
 	s := newStudio(t, 3, 1)
