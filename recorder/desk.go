@@ -21,10 +21,12 @@ const (
 	deskPace = 100 * time.Millisecond
 	// mixPace is how often it does so while somebody listens to the mix: a packet of it.
 	mixPace = 20 * time.Millisecond
-	// mixLag is how far the mix is behind the room. Packets may be on the way for so long after the fastest one of
-	// their sender and still be in it: more than a bad wireless network takes to repeat itself, and little beside the
-	// seconds that players of a playlist stay behind.
+	// mixLag is how far the mix is behind the room for those who follow it. Packets may be on the way for so long after the
+	// fastest one of their sender and still be in it: more than a bad wireless network takes to repeat itself.
 	mixLag = opus.SampleRate / 5
+	// replayLag is the same where nobody waits for it but a playlist, whose players stay seconds behind anyway. A busy
+	// sender was seen to be late by half a second for a minute: in its track it was whole, from the mix it was missing.
+	replayLag = opus.SampleRate * 7 / 10
 	// grid is what the mix's packets begin on, in samples: their length. A recording begins on it too.
 	grid = opus.SampleRate / 50
 )
@@ -158,7 +160,15 @@ func (d *Desk) Note(e manifest.Line) {
 }
 
 // Follow begins or ends to make the mix for listeners.
-func (d *Desk) Follow(on bool) { d.do(func(now int64) { d.follow = on; d.needMixer(now) }) }
+func (d *Desk) Follow(on bool) {
+	d.do(func(now int64) {
+		if on { // what was mixed for a playlist alone comes nearer first, unheard
+			d.mix(now - mixLag)
+		}
+		d.follow = on
+		_ = d.needMixer(now)
+	})
+}
 
 // record begins a recording, from now on.
 func (d *Desk) record(t *take) (err error) {
@@ -298,7 +308,7 @@ func (d *Desk) work() {
 	d.drain()
 	d.settle(now)
 	d.forget(now)
-	d.mix(now - mixLag)
+	d.mix(now - d.lag())
 	if d.take != nil {
 		d.take.progress(now)
 	}
@@ -308,9 +318,17 @@ func (d *Desk) work() {
 		}
 		d.refused = n
 	}
-	if t := d.take; t != nil && t.until > 0 && now-mixLag >= t.until {
+	if t := d.take; t != nil && t.until > 0 && now-d.lag() >= t.until {
 		d.complete(now)
 	}
+}
+
+// lag is how far the mix is behind the room.
+func (d *Desk) lag() int64 {
+	if d.follow {
+		return mixLag
+	}
+	return replayLag
 }
 
 // drain takes what has come.

@@ -22,8 +22,9 @@ const (
 	warmUp = 2 * opus.SampleRate
 	// remixStep is how far all tracks are read before any goes on.
 	remixStep = opus.SampleRate
-	// heardEarly is how much before the timeline says so somebody was heard: the engine tells what the data plane has done.
-	heardEarly = opus.SampleRate / 2
+	// heardEarly is how much before the timeline says so somebody was heard: the engine tells what the data plane has done
+	// when the packet came, and that may be late (replayLag).
+	heardEarly = opus.SampleRate
 	// heardLate is likewise for the end.
 	heardLate = opus.SampleRate / 5
 )

@@ -107,7 +107,7 @@ func (t *take) outside(at int64, samples int) bool {
 func (t *take) progress(now int64) {
 	if t.until == 0 {
 		t.length.Store(max(now-t.start, 0))
-		t.told.Store(max(now-mixLag-t.start, 0))
+		t.told.Store(max(now-replayLag-t.start, 0))
 	}
 }
 

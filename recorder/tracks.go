@@ -44,10 +44,11 @@ type track struct {
 	name    string // relative to the recording
 	file    file
 	w       *ogg.Writer
-	dirty   bool  // something is not synced
-	starts  int64 // of the first packet that was sent
-	spoken  int64 // samples that were sent
-	packets int64 // likewise
+	dirty   bool      // something is not synced
+	safe    ogg.State // what is
+	starts  int64     // of the first packet that was sent
+	spoken  int64     // samples that were sent
+	packets int64     // likewise
 }
 
 // tracksDir is where the tracks are, relative to the recording.
@@ -97,13 +98,24 @@ func (t *track) put(at int64, samples int, payload []byte) error {
 // close ends the file at a position.
 func (t *track) close(end int64) error {
 	err := finishTrack(t.w, end)
-	if e := t.file.Sync(); err == nil {
+	if e := t.sync(); err == nil {
 		err = e
 	}
 	if e := t.file.Close(); err == nil {
 		err = e
 	}
 	return err
+}
+
+// sync brings what is written to the disk.
+func (t *track) sync() error {
+	t.dirty = false
+	written := t.w.State()
+	if err := t.file.Sync(); err != nil {
+		return fmt.Errorf("track of %s: %w", t.person, err)
+	}
+	t.safe = written
+	return nil
 }
 
 // finishTrack fills a track to the end, and trims it there to the sample (RFC 7845 §4.4).

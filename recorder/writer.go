@@ -20,8 +20,9 @@ import (
 // the disk.
 //
 //  1. drain: what the desk has queued goes into pages and chunks.
-//  2. flush: pages and chunks go to the files.
-//  3. sync: the files go to the disk, and then the manifest says how far that is so.
+//  2. flush: pages and chunks go to the files. What is there survives the process.
+//  3. sync: the files go to the disk, and then the manifest says how far that is so. A busy disk takes its time for each of
+//     them, and in between the first two steps go on.
 type writer struct {
 	// Immutable.
 	take     *take
@@ -51,6 +52,7 @@ type writer struct {
 	failing  bool                // failed has been called
 	broken   bool                // the disk has refused something: nothing more is written
 	names    bool                // files have been made whose names are not safe yet
+	flushed  time.Time
 	saved    time.Time
 	checked  time.Time
 }
@@ -67,7 +69,7 @@ func (w *writer) run() {
 	pace := min(takePace, w.recovery/8)
 	tick := time.NewTicker(pace)
 	defer tick.Stop()
-	var flushed time.Time
+	var synced time.Time
 	for done := false; !done; {
 		select {
 		case <-tick.C:
@@ -77,10 +79,11 @@ func (w *writer) run() {
 		w.drain()
 		now := time.Now()
 		// Flushing takes the age of what is not on the disk to 0; what came since the last tick waits another one.
-		if now.Sub(flushed) >= w.recovery*2/5 && !done {
-			flushed = now
+		if now.Sub(synced) >= w.flushEvery() && !done {
+			synced = now
 			w.try(w.flush)
 			w.try(w.sync)
+			w.try(w.breathe)
 			w.try(func() error { return w.save(now) })
 			w.room(now)
 		}
@@ -227,8 +230,24 @@ func (w *writer) note(l *manifest.Line) error {
 	return w.line(*l)
 }
 
+// flushEvery is how long words may wait for their page to be full.
+func (w *writer) flushEvery() time.Duration { return w.recovery * 2 / 5 }
+
+// breathe is called between two things that take long.
+func (w *writer) breathe() error {
+	if time.Since(w.flushed) < w.flushEvery() {
+		return nil
+	}
+	w.drain()
+	if w.broken {
+		return nil
+	}
+	return w.flush()
+}
+
 // flush brings what was collected to the files.
 func (w *writer) flush() error {
+	w.flushed = time.Now()
 	for _, t := range w.tracks {
 		if !t.dirty { // silence waits for its page to be full
 			continue
@@ -247,21 +266,26 @@ func (w *writer) flush() error {
 
 // sync brings the files to the disk.
 func (w *writer) sync() error {
-	bytes := w.lines.Bytes()
+	bytes, safe := w.lines.Bytes(), w.drained // what is written meanwhile may be synced, or not
 	for _, t := range w.tracks {
 		bytes += t.w.Bytes()
 		if !t.dirty {
 			continue
 		}
-		t.dirty = false
-		if err := t.file.Sync(); err != nil {
-			return fmt.Errorf("track of %s: %w", t.person, err)
+		if err := t.sync(); err != nil {
+			return err
+		}
+		if err := w.breathe(); err != nil {
+			return err
 		}
 	}
 	if w.mix != nil {
 		bytes += w.mix.total
 		if err := w.mix.sync(); err != nil {
 			return fmt.Errorf("replay: %w", err)
+		}
+		if err := w.breathe(); err != nil {
+			return err
 		}
 	}
 	if err := w.timeline.Sync(); err != nil {
@@ -271,7 +295,7 @@ func (w *writer) sync() error {
 		return err
 	}
 	w.bytes.Store(bytes)
-	w.safe.Store(w.drained)
+	w.safe.Store(safe)
 	return nil
 }
 
@@ -368,8 +392,8 @@ func (w *writer) describe() {
 	for _, person := range slices.Sorted(maps.Keys(w.tracks)) {
 		t, st := w.tracks[person], w.take.stats[person]
 		w.man.Tracks = append(w.man.Tracks, manifest.Track{
-			File: manifest.File{Path: t.name, Bytes: t.w.Bytes()}, Person: person, AudioIDs: append([]uint32{}, w.ids[person]...),
-			Starts: manifest.Position(t.starts), Samples: max(t.w.Written()-trackPreSkip, 0), Spoken: manifest.Position(t.spoken),
+			File: manifest.File{Path: t.name, Bytes: t.safe.GoodBytes}, Person: person, AudioIDs: append([]uint32{}, w.ids[person]...),
+			Starts: manifest.Position(t.starts), Samples: t.safe.Played(), Spoken: manifest.Position(t.spoken),
 			Packets: t.packets, Lost: int64(st.Lost), Dropped: int64(st.Late),
 			Corrections: manifest.Corrections{Inserted: int64(st.Inserted), Removed: int64(st.Removed)}, DriftPPM: st.DriftPPM,
 		})
