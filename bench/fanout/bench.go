@@ -3,9 +3,11 @@
 package fanout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -27,6 +29,9 @@ type Config struct {
 	Janus        string   // path of the program; empty: the one in PATH
 	LiveKit      string   // path of livekit-server
 	Mediasoup    string   // directory in which mediasoup was installed by npm
+
+	// VerifyRecording tells what is wrong with a recording that is ready; nil: nobody looks. The runs of a load that is recorded fail by it.
+	VerifyRecording func(files fs.FS) error
 
 	FloorCommand []string // runs RunFloor, with the load's arguments appended; nil: no floor
 	FloorThreads int      // of the floor that ratios are told against; 0 means one a CPU, as the server has shards. One alone is measured besides
@@ -55,6 +60,10 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("%d speakers; want 1 to %d", l.Speakers, streamsMax)
 		case l.Talking < 1 || l.Talking > min(l.Speakers, slotsMax):
 			return fmt.Errorf("%d talking; want 1 to %d", l.Talking, min(l.Speakers, slotsMax))
+		case l.Record != "" && !slices.Contains(Records, l.Record):
+			return fmt.Errorf("--record %s: want some of %s", l.Record, strings.Join(Records, ", "))
+		case l.Record == RecordStalled && c.Duration < windows*c.scaled(stallTime):
+			return fmt.Errorf("--record stalled: a duration of %v is too short; the disk stands still for %v in each of %d windows", c.Duration, stallTime, windows)
 		}
 	}
 	for _, name := range c.Against {
@@ -108,8 +117,12 @@ func Run(ctx context.Context, c Config) (cases []report.Case, err error) {
 	for i := range c.Runs {
 		for _, name := range names {
 			c.current = name
-			for _, load := range c.loads(name) {
-				c.progress(fmt.Sprintf("run %d of %d: %d×%d %s", i+1, c.Runs, load.Listeners, load.Talking, load.Rendition), 0, 1)
+			loads := c.loads(name)
+			if i%2 == 1 { // there and back, so that what drifts is as much in the first as in the last
+				slices.Reverse(loads)
+			}
+			for _, load := range loads {
+				c.progress(fmt.Sprintf("run %d of %d: %v", i+1, c.Runs, load), 0, 1)
 				f, err := measure(ctx, &c, servers[name], load)
 				if err != nil {
 					return cases, err
@@ -125,10 +138,10 @@ func Run(ctx context.Context, c Config) (cases []report.Case, err error) {
 func book(cases []report.Case, server string, load Load, d time.Duration, f report.Figures) []report.Case {
 	one := report.Case{
 		Server: server, Rendition: load.Rendition, Listeners: load.Listeners, Speakers: load.Speakers,
-		Talking: load.Talking, DurationS: d.Seconds(),
+		Talking: load.Talking, Recorded: cmp.Or(load.Record, RecordOff), DurationS: d.Seconds(),
 	}
 	i := slices.IndexFunc(cases, func(c report.Case) bool {
-		return c.Server == server && c.Rendition == load.Rendition && c.Listeners == load.Listeners && c.Talking == load.Talking
+		return c.Server == server && c.Rendition == load.Rendition && c.Listeners == load.Listeners && c.Talking == load.Talking && c.Recorded == one.Recorded
 	})
 	if i < 0 {
 		i = len(cases)
@@ -139,11 +152,11 @@ func book(cases []report.Case, server string, load Load, d time.Duration, f repo
 	return cases
 }
 
-// loads are those that make sense for a server: none but stentor has renditions.
+// loads are those that make sense for a server: none but stentor has renditions, or is asked to record.
 func (c *Config) loads(server string) (out []Load) {
 	for _, load := range c.Loads {
 		if server != "stentor" {
-			load.Rendition = "live"
+			load.Rendition, load.Record = "live", RecordOff
 		}
 		if !slices.Contains(out, load) {
 			out = append(out, load)
@@ -165,6 +178,11 @@ func (c *Config) open(ctx context.Context, name, dir string) (server, error) {
 		return newLiveKit(c.LiveKit, dir)
 	case "mediasoup":
 		return newMediasoup(ctx, c.Mediasoup)
+	}
+	if slices.ContainsFunc(c.Loads, func(l Load) bool { return l.Record == RecordStalled }) {
+		if err := checkDisk(ctx, dir); err != nil {
+			return nil, err
+		}
 	}
 	return newStentord(ctx, c.Stentord, c.StentordArgs, dir)
 }

@@ -67,9 +67,13 @@ func TestWhatCannotBeMeasuredIsRefused(t *testing.T) {
 		"too short":          func(c *Config) { c.Duration = time.Millisecond },
 		"0 listeners":        func(c *Config) { c.Loads = []Load{{Speakers: 1, Talking: 1}} },
 		"4 talking":          func(c *Config) { c.Loads = []Load{{Listeners: 1, Speakers: 3, Talking: 4}} },
-		"--livekit":          func(c *Config) { c.Against = []string{"livekit"} },
-		"--mediasoup":        func(c *Config) { c.Against = []string{"mediasoup"} },
-		"want some of pion":  func(c *Config) { c.Against = []string{"ponies"} },
+		"--record sometimes": func(c *Config) { c.Loads = []Load{{Listeners: 1, Speakers: 1, Talking: 1, Record: "sometimes"}} },
+		"stands still": func(c *Config) {
+			c.Loads, c.Duration = []Load{{Listeners: 1, Speakers: 1, Talking: 1, Record: RecordStalled}}, 19*time.Second
+		},
+		"--livekit":         func(c *Config) { c.Against = []string{"livekit"} },
+		"--mediasoup":       func(c *Config) { c.Against = []string{"mediasoup"} },
+		"want some of pion": func(c *Config) { c.Against = []string{"ponies"} },
 	} {
 		c := good
 		spoil(&c)

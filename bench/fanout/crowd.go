@@ -31,7 +31,7 @@ type crowd struct {
 	load      Load
 	ears      *ears
 	speech    *speech
-	recording atomic.Bool // probes keep latencies
+	measuring atomic.Bool // probes keep latencies
 
 	mu      sync.Mutex
 	clients []*client.Client // by their number; nil until connected
@@ -82,7 +82,7 @@ func (c *crowd) joinOne(ctx context.Context, i int) error {
 	listener := i - c.load.Speakers
 	var p *probe
 	if !speaks && c.isProbe(listener) {
-		p = newProbe(c.speech, c.load.Talking, &c.recording)
+		p = newProbe(c.speech, c.load.Talking, &c.measuring)
 	}
 	e := c.ears.join(i, !speaks, p)
 	cfg := client.Config{

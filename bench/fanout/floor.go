@@ -62,6 +62,7 @@ type floor struct {
 func startFloor(command []string, load FloorLoad) (*floor, error) {
 	f := &floor{load: load, cmd: exec.Command(command[0], append(command[1:], load.args()...)...)}
 	f.cmd.Stderr = &f.log
+	f.cmd.SysProcAttr = ownSession()
 	f.cmd.Env = append(os.Environ(), FloorEnv+"=1")
 	in, err := f.cmd.StdinPipe()
 	if err != nil {

@@ -19,7 +19,7 @@ const silenceMax = 2
 type probe struct {
 	speech    *speech
 	shares    []share
-	recording *atomic.Bool // latencies are kept
+	measuring *atomic.Bool // latencies are kept
 
 	mu       sync.Mutex
 	stamps   [streamsMax]stamps
@@ -44,8 +44,8 @@ type stamps struct {
 }
 
 // newProbe makes a probe that has room for ten minutes of a talking room.
-func newProbe(s *speech, talkers int, recording *atomic.Bool) *probe {
-	p := &probe{speech: s, recording: recording, ms: make([]float64, 0, 4096)}
+func newProbe(s *speech, talkers int, measuring *atomic.Bool) *probe {
+	p := &probe{speech: s, measuring: measuring, ms: make([]float64, 0, 4096)}
 	for i := range talkers {
 		first, count := s.share(i, talkers)
 		p.shares = append(p.shares, share{first: first, count: count, last: -1})
@@ -98,7 +98,7 @@ func (p *probe) take(packet client.Packet) {
 		p.unknown++
 	}
 	s := p.stampsOf(packet.SSRC)
-	if newest < 0 || s == nil || !p.recording.Load() {
+	if newest < 0 || s == nil || !p.measuring.Load() {
 		return
 	}
 	if at := s.at[packet.Seq%stampsMax]; at != 0 {

@@ -62,7 +62,7 @@ func measure(ctx context.Context, cfg *Config, s server, load Load) (f report.Fi
 	if r.crowd, err = newCrowd(s, load); err != nil {
 		return f, err
 	}
-	for _, part := range []func(context.Context) error{r.join, r.idle, r.steady, r.account} {
+	for _, part := range []func(context.Context) error{r.join, r.idle, r.record, r.steady, r.account, r.recorded} {
 		if err := part(ctx); err != nil {
 			return f, fmt.Errorf("%s: %w", s.Name(), err)
 		}
@@ -182,15 +182,20 @@ func (r *run) window(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	thaw, err := r.stall()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, thaw()) }()
 	world, err := newWorld(r.server.PIDs())
 	if err != nil {
 		return err
 	}
 	h := r.crowd.ears
 	packets, others, bytes := h.packets.Load(), h.others.Load(), h.bytes.Load()
-	r.crowd.recording.Store(true)
+	r.crowd.measuring.Store(true)
 	err = r.wait(ctx, "talk", r.cfg.Duration/windows)
-	r.crowd.recording.Store(false)
+	r.crowd.measuring.Store(false)
 	if err != nil {
 		return err
 	}

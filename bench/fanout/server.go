@@ -37,6 +37,19 @@ type Load struct {
 	Speakers  int // those who may speak
 	Talking   int // those of them who do, all the time
 	Rendition string
+	Record    string // one of Records; empty is RecordOff
+}
+
+// String is for whoever watches the bench.
+func (l Load) String() string {
+	s := fmt.Sprintf("%d×%d %s", l.Listeners, l.Talking, l.Rendition)
+	switch l.Record {
+	case RecordOn:
+		s += ", recorded"
+	case RecordStalled:
+		s += ", recorded on a disk that stands still"
+	}
+	return s
 }
 
 // slots is how many audio lines a participant offers: a room's default, or as many as talk.
@@ -58,6 +71,7 @@ func (p *process) start(name string, args ...string) error {
 	p.log.reset() // of what an earlier run has said
 	p.cmd = exec.Command(name, args...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	p.cmd.SysProcAttr = ownSession()
 	p.done = make(chan struct{})
 	if err := p.cmd.Start(); err != nil {
 		p.cmd = nil
@@ -69,6 +83,10 @@ func (p *process) start(name string, args ...string) error {
 	}()
 	return nil
 }
+
+// ownSession is that of a daemon. A terminal's ^C does not reach it, and where the kernel shares CPUs out by session (autogroup, sched(7)), it has
+// a share of its own beside the generator's.
+func ownSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
 func (p *process) PIDs() []int { return []int{p.cmd.Process.Pid} }
 

@@ -4,6 +4,7 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -20,7 +21,8 @@ type stentord struct {
 	process
 	binary  string
 	args    []string // besides those that the bench needs
-	dir     string   // for the control socket
+	dir     string   // for the control socket and the spool
+	spool   string   // as seen from here, which is not where the daemon sees it when it has a disk of its own
 	http    string   // address of /metrics
 	control *control.Client
 }
@@ -47,9 +49,24 @@ func (s *stentord) Start(ctx context.Context, load Load) error {
 		return err
 	}
 	path := filepath.Join(s.dir, "control.sock")
-	args := []string{"--node", "bench", "--media", media, "--http", s.http, "--control", path, "--log-level", "warn"}
-	if err := s.start(s.binary, append(args, s.args...)...); err != nil {
+	spool := filepath.Join(s.dir, "spool")
+	if err := errors.Join(os.RemoveAll(spool), os.Mkdir(spool, 0o750)); err != nil { // a recording of an earlier run
 		return err
+	}
+	name, args := s.binary, append([]string{
+		"--node", "bench", "--media", media, "--http", s.http, "--control", path, "--log-level", "warn", "--spool", spool,
+	}, s.args...)
+	s.spool = spool
+	if load.Record == RecordStalled {
+		if name, args, err = onDisk(ctx, filepath.Join(s.dir, "spool.img"), spool, name, args...); err != nil {
+			return err
+		}
+	}
+	if err := s.start(name, args...); err != nil {
+		return err
+	}
+	if load.Record == RecordStalled {
+		s.spool = inside(s.PIDs()[0], spool)
 	}
 	err = s.until(ctx, func(ctx context.Context) (err error) {
 		s.control, err = control.Dial(ctx, path)

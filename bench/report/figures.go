@@ -12,6 +12,8 @@ type Document struct {
 	Command string    `json:"command"`
 	Machine Machine   `json:"machine"`
 	Cases   []Case    `json:"cases"`
+
+	Recording []RecordingCost `json:"recording,omitempty"` // made of Cases by CompareRecording
 }
 
 // Machine is where it was measured.
@@ -29,6 +31,7 @@ type Case struct {
 	Listeners int       `json:"listeners"`
 	Speakers  int       `json:"speakers"`
 	Talking   int       `json:"talking"`
+	Recorded  string    `json:"recorded"`   // off, on, or stalled: its disk stood still for a while
 	DurationS float64   `json:"duration_s"` // of the steady windows of one run together
 	Runs      []Figures `json:"runs"`
 	Median    Figures   `json:"median"` // field by field
@@ -84,6 +87,12 @@ type Figures struct {
 	GCPauseMsMax float64 `json:"gc_pause_ms_max"`
 	SendDrops    float64 `json:"send_drops"` // packets that the kernel did not take
 	ForwardDrops float64 `json:"forward_drops"`
+
+	RecordingSeconds float64 `json:"recording_s"` // what follows is of the room's recording, verified; 0 for none
+	RecordingBytes   float64 `json:"recording_bytes"`
+	RecordingSpokenS float64 `json:"recording_spoken_s"` // of all tracks
+	RecordingDropped float64 `json:"recording_dropped"`  // packets that should be in it and are not
+	RecordingLost    float64 `json:"recording_lost"`     // packets that never reached it
 
 	LatencyCurve []float64 `json:"latency_curve_ms"` // at 0, 1, … 100 percent
 }

@@ -53,7 +53,7 @@ func WriteImpairedPage(w io.Writer, command string, list []*impair.Comparison) e
 
 const (
 	panelHeight = 104
-	panelGap    = 34
+	panelGap    = 40
 	panelTop    = 40  // of the first: what happens stands above
 	panelLeft   = 108 // names of rungs need room
 )

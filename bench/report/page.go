@@ -28,6 +28,7 @@ type chart struct {
 
 // WritePage draws a document as an HTML page that needs nothing but itself.
 func WritePage(w io.Writer, d *Document) error {
+	columns := columnsOf(d)
 	heads := make([]string, len(columns))
 	for i, c := range columns {
 		heads[i] = c.head
@@ -51,7 +52,7 @@ func WritePage(w io.Writer, d *Document) error {
 			drawn = append(drawn, s)
 		}
 	}
-	return page.Execute(w, map[string]any{"D": d, "Heads": heads, "Rows": rows, "Doubts": doubts, "Sections": drawn})
+	return page.Execute(w, map[string]any{"D": d, "Heads": heads, "Rows": rows, "Doubts": doubts, "Sections": drawn, "Recording": d.Recording})
 }
 
 func (c *Case) name() string {
@@ -59,11 +60,11 @@ func (c *Case) name() string {
 	if c.Rendition != "live" {
 		name += " " + c.Rendition
 	}
-	return name
+	return name + c.recordedName()
 }
 
 // kind is the look of a case: a colour for ours and for each other server in the order of appearance, and a tone and dashes for the
-// rendition.
+// rendition, a darker one for what is recorded.
 func kind(d *Document, c *Case) string {
 	var seen []string
 	for i := range d.Cases {
@@ -72,7 +73,8 @@ func kind(d *Document, c *Case) string {
 		}
 	}
 	rendition := max(0, slices.Index([]string{"live", "packed60", "packed120", "auto"}, c.Rendition))
-	return fmt.Sprintf("s%d r%d", slices.Index(seen, c.Server)%5, rendition)
+	recorded := map[string]string{"on": " k1", "stalled": " k2"}[c.Recorded]
+	return fmt.Sprintf("s%d r%d%s", slices.Index(seen, c.Server)%5, rendition, recorded)
 }
 
 func sections(d *Document) []section {
@@ -165,10 +167,11 @@ func largest(d *Document) []*Case {
 
 // title is a case's name under a heading that tells its load.
 func (c *Case) title() string {
-	if c.Rendition == "live" {
-		return c.Server
+	name := c.Server
+	if c.Rendition != "live" {
+		name += " " + c.Rendition
 	}
-	return c.Server + " " + c.Rendition
+	return name + c.recordedName()
 }
 
 // groupBars makes a heading for each load, and the bars of each case.

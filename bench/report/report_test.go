@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -186,6 +187,67 @@ func TestARenditionIsToldFromTheOtherOfItsServer(t *testing.T) {
 	}
 	if len(looks) != 3 || looks["s0 r1"] != "stentor packed60" {
 		t.Errorf("%v", looks)
+	}
+}
+
+// recordedSample is a comparison of three runs that are recorded with three that are not.
+func recordedSample() *Document {
+	d := &Document{Cases: []Case{
+		{Server: "stentor", Rendition: "live", Listeners: 500, Talking: 3, Recorded: "off"},
+		{Server: "stentor", Rendition: "live", Listeners: 500, Talking: 3, Recorded: "on"},
+		{Server: "stentor", Rendition: "live", Listeners: 500, Talking: 3, Recorded: "stalled"},
+		{Server: "pion", Rendition: "live", Listeners: 500, Talking: 3, Recorded: "off"},
+	}}
+	for i := range d.Cases {
+		c := &d.Cases[i]
+		for run, mood := range []float64{1, 2, 1.5} { // the machine's, in which ratios must not show
+			f := Figures{CPUUsPerPacket: 5 * mood, CPUCores: 0.4, LatencyMsP50: 1, LatencyMsP99: 3 * mood, LatencyCurve: Curve([]float64{1, 3})}
+			if c.recorded() {
+				f.CPUUsPerPacket, f.CPUCores, f.LatencyMsP99 = 5.1*mood, 0.42, 3*mood+0.25
+				f.RecordingDropped = float64(run)
+			}
+			c.Runs = append(c.Runs, f)
+		}
+		c.Summarize()
+	}
+	d.Recording = CompareRecording(d.Cases)
+	return d
+}
+
+func TestARecordedRoomIsComparedRunByRun(t *testing.T) {
+	d := recordedSample()
+	if len(d.Recording) != 2 || d.Recording[0].Recorded != "on" || d.Recording[1].Recorded != "stalled" {
+		t.Fatalf("%+v", d.Recording)
+	}
+	want := "500×3 live: recording costs × 1.020 (1.020…1.020) a packet, +2.0 (+2.0…+2.0) % of a core; " +
+		"latency p50 +0.00 (+0.00…+0.00) ms, p99 +0.25 (+0.25…+0.25) ms; 2 packets missing"
+	if got := d.Recording[0].String(); got != want {
+		t.Errorf("%s\nand not\n%s", got, want)
+	}
+	d.Cases[0].Runs = nil // stopped before the first pair was whole
+	if got := CompareRecording(d.Cases); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestWhatIsRecordedIsToldFromWhatIsNot(t *testing.T) {
+	var table, page, plain strings.Builder
+	d := recordedSample()
+	if err := errors.Join(WriteTable(&table, d), WritePage(&page, d), WriteTable(&plain, sample())); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"RECORDED", "= 500×3 live, disk stalled: recording costs × 1.020", "! stentor 500×3 live recorded: 2 packets are missing in the recording"} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("the table has no %q:\n%s", want, table.String())
+		}
+	}
+	for _, want := range []string{"What recording adds", "<th>RECORDED</th>", ">stentor recorded<", ">stentor recorded, disk stalled<", "s0 r0 k1", "s0 r0 k2"} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("the page has no %q", want)
+		}
+	}
+	if strings.Contains(plain.String(), "RECORDED") {
+		t.Error("a column of nothing")
 	}
 }
 

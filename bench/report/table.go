@@ -4,19 +4,23 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 )
 
-// columns are the table's, from left to right.
-var columns = []struct {
+type column struct {
 	head string
 	cell func(*Case) string
-}{
+}
+
+// columns are the table's, from left to right.
+var columns = []column{
 	{"SERVER", func(c *Case) string { return c.Server }},
 	{"LISTENERS×TALKING", func(c *Case) string { return fmt.Sprintf("%d×%d", c.Listeners, c.Talking) }},
 	{"RENDITION", func(c *Case) string { return c.Rendition }},
+	recordedColumn,
 	{"LOSS %", func(c *Case) string { return round(c.Median.LossPercent, 3) }},
 	{"µs/PACKET", func(c *Case) string { return spread(c, func(f *Figures) float64 { return f.CPUUsPerPacket }, 2) }},
 	{"FLOOR (THREADS)", func(c *Case) string {
@@ -40,9 +44,29 @@ var columns = []struct {
 	{"IDLE µs/s", func(c *Case) string { return round(c.Median.IdleUsPerListenerSecond, 0) }},
 }
 
+// recordedColumn is left out where nothing was recorded.
+var recordedColumn = column{"RECORDED", func(c *Case) string {
+	switch c.Recorded {
+	case "on":
+		return "yes"
+	case "stalled":
+		return "disk stalled"
+	}
+	return "no"
+}}
+
+// columnsOf are those that have something to tell.
+func columnsOf(d *Document) []column {
+	if slices.ContainsFunc(d.Cases, func(c Case) bool { return c.recorded() }) {
+		return columns
+	}
+	return slices.DeleteFunc(slices.Clone(columns), func(c column) bool { return c.head == recordedColumn.head })
+}
+
 // WriteTable prints one line a case: medians, and in brackets the least and greatest of several runs.
 func WriteTable(w io.Writer, d *Document) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	columns := columnsOf(d)
 	heads := make([]string, len(columns))
 	for i, c := range columns {
 		heads[i] = c.head
@@ -58,10 +82,15 @@ func WriteTable(w io.Writer, d *Document) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	for i := range d.Recording {
+		if _, err := fmt.Fprintf(w, "= %s\n", d.Recording[i].String()); err != nil {
+			return err
+		}
+	}
 	for i := range d.Cases {
-		for _, doubt := range d.Cases[i].Doubts() {
-			c := &d.Cases[i]
-			if _, err := fmt.Fprintf(w, "! %s %d×%d %s: %s\n", c.Server, c.Listeners, c.Talking, c.Rendition, doubt); err != nil {
+		c := &d.Cases[i]
+		for _, doubt := range c.Doubts() {
+			if _, err := fmt.Fprintf(w, "! %s %d×%d %s%s: %s\n", c.Server, c.Listeners, c.Talking, c.Rendition, c.recordedName(), doubt); err != nil {
 				return err
 			}
 		}
@@ -87,6 +116,8 @@ func (c *Case) Doubts() []string {
 	say(h.Duplicates, "%.0f duplicates")
 	say(h.StrangePackets, "%.0f packets without a header that could be meant")
 	say(h.SendDrops, "the kernel refused %.0f packets")
+	say(h.RecordingDropped, "%.0f packets are missing in the recording")
+	say(h.RecordingLost, "%.0f packets never reached the recording")
 	if h.ForeignCores+h.StolenCores > quietCores {
 		out = append(out, fmt.Sprintf("other processes used up to %.2f cores, other machines %.2f: latencies are theirs, too", h.ForeignCores, h.StolenCores))
 	}

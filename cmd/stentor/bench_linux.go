@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"stentor/bench/fanout"
 	"stentor/bench/report"
+	"stentor/recorder"
 )
 
 // fanoutFlags are the flags of bench fanout.
@@ -24,6 +26,7 @@ type fanoutFlags struct {
 	speakers  int
 	talking   []int
 	rendition []string
+	record    []string
 	against   []string
 	duration  time.Duration
 	runs      int
@@ -59,6 +62,7 @@ func (t *tool) fanoutCommand() *cobra.Command {
 	flags.IntVar(&f.speakers, "speakers", 3, "how many may speak")
 	flags.IntSliceVar(&f.talking, "talking", []int{3}, "how many of them talk, all the time; several numbers are measured one after the other")
 	flags.StringSliceVar(&f.rendition, "rendition", []string{"live"}, "rendition of the room: live, packed60, packed120 or auto; or several")
+	flags.StringSliceVar(&f.record, "record", []string{fanout.RecordOff}, "whether the room is recorded: off or on, or stalled: its disk stands still for 10 s in each of two windows (root only); or several, in turns")
 	flags.DurationVar(&f.duration, "duration", 20*time.Second, "steady time that is measured in each run")
 	flags.IntVar(&f.runs, "runs", 1, "runs of each server; the table shows medians")
 	flags.StringSliceVar(&f.against, "against", nil, "other servers to measure in the same way: "+strings.Join(fanout.Servers, ", "))
@@ -95,12 +99,16 @@ func (f *fanoutFlags) config() (fanout.Config, error) {
 	c := fanout.Config{
 		Against: f.against, Duration: f.duration, Runs: f.runs, Stentord: f.stentord,
 		Janus: f.janus, LiveKit: f.livekit, Mediasoup: f.mediasoup,
-		FloorCommand: []string{self, "bench", "floor"}, FloorThreads: f.threads,
+		FloorCommand: []string{self, "bench", "floor"}, FloorThreads: f.threads, VerifyRecording: verifyRecording,
 	}
 	for _, listeners := range f.listeners {
 		for _, talking := range f.talking {
 			for _, rendition := range f.rendition {
-				c.Loads = append(c.Loads, fanout.Load{Listeners: listeners, Speakers: f.speakers, Talking: talking, Rendition: rendition})
+				for _, record := range f.record {
+					c.Loads = append(c.Loads, fanout.Load{
+						Listeners: listeners, Speakers: f.speakers, Talking: talking, Rendition: rendition, Record: record,
+					})
+				}
 			}
 		}
 	}
@@ -122,6 +130,7 @@ func (t *tool) benchFanout(cmd *cobra.Command, f fanoutFlags) error {
 	var failed error
 	d.Cases, failed = fanout.Run(cmd.Context(), c)
 	progress.close()
+	d.Recording = report.CompareRecording(d.Cases)
 	if failed != nil && !errors.Is(failed, context.Canceled) {
 		failed = errors.New(failed.Error()) // what its errno means to other commands, it does not mean here
 	}
@@ -129,6 +138,19 @@ func (t *tool) benchFanout(cmd *cobra.Command, f fanoutFlags) error {
 		return failed
 	}
 	return errors.Join(failed, report.WriteTable(t.out, &d), writeFile(f.json, &d, writeJSON), writeFile(f.report, &d, report.WritePage))
+}
+
+// verifyRecording fails a bench that has made a recording with something wrong in it.
+func verifyRecording(files fs.FS) error {
+	found, err := recorder.Verify(files, nil)
+	if err != nil {
+		return err
+	}
+	var wrong []error
+	for _, p := range found.Problems {
+		wrong = append(wrong, errors.New(p.String()))
+	}
+	return errors.Join(wrong...)
 }
 
 func writeJSON(w io.Writer, d *report.Document) error {

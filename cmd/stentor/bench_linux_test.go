@@ -8,6 +8,7 @@ import (
 func TestABenchThatCannotBeMeantIsRefused(t *testing.T) {
 	for _, args := range [][]string{
 		{"bench", "fanout", "--against", "livekit"}, {"bench", "fanout", "--talking", "9"}, {"bench", "fanout", "extra"},
+		{"bench", "fanout", "--record", "maybe"},
 		{"bench", "floor", "x"},
 	} {
 		if code, _, stderr := ask("nowhere", args...); code != exitUsage {
