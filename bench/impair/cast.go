@@ -39,11 +39,12 @@ type cast struct {
 // listener is one, and what came.
 type listener struct {
 	cast    *cast
-	timed   bool // when packets come belongs to what is compared
+	timed   bool          // when packets come belongs to what is compared
+	from    time.Duration // measured_from
 	mu      sync.Mutex
 	ear     *ear.Ear // nil for all but the impaired
 	digests map[int]*digest
-	packets int
+	stamped int // packets since measured_from
 }
 
 // digest is of one line: what a listener got, so that two runs can be compared.
@@ -61,7 +62,7 @@ func (c *cast) enter(ctx context.Context, s *scenario.Scenario, listeners int, t
 		return err
 	}
 	for i := range listeners {
-		l := &listener{cast: c, timed: timed, digests: map[int]*digest{}}
+		l := &listener{cast: c, timed: timed, from: s.MeasuredFrom.Duration, digests: map[int]*digest{}}
 		if i == 0 {
 			l.ear = ear.New()
 		}
@@ -144,7 +145,9 @@ func (l *listener) hear(p client.Packet) {
 	at := p.At.Sub(l.cast.start)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.packets++
+	if p.HasTWCC && at >= l.from {
+		l.stamped++
+	}
 	if l.ear != nil {
 		l.ear.Take(at, p.Line, p.Seq, p.Timestamp, p.Payload)
 		return

@@ -20,6 +20,7 @@ type Run struct {
 	FailedTries  int      `json:"failed_tries"`  // in the minute with the most
 	SessionsLost int      `json:"sessions_lost"` // of all peers
 	Changed      int      `json:"changed"`       // listeners besides the impaired one; by Compare
+	Stamped      int      `json:"stamped"`       // packets to them that asked for feedback
 	Trace        []Sample `json:"trace"`
 
 	digests []uint64 // of the other listeners
@@ -68,6 +69,8 @@ func (r *Run) Figure(f scenario.Figure) float64 {
 		return float64(r.FailedTries)
 	case scenario.SessionsLost:
 		return float64(r.SessionsLost)
+	case scenario.Stamped:
+		return float64(r.Stamped)
 	default:
 		return float64(r.Changed)
 	}
@@ -120,6 +123,7 @@ func evaluate(s *scenario.Scenario, c *cast, n *notes, down *meter) *Run {
 	}
 	for _, l := range c.listeners[1:] {
 		r.digests = append(r.digests, l.total())
+		r.Stamped += l.stamped
 	}
 	r.Trace = trace(s, n, played, down)
 	return r

@@ -26,12 +26,13 @@ const (
 	FailedTries  Figure = "failed tries"   // steps up that were taken back
 	SessionsLost Figure = "sessions lost"  // of anybody
 	Changed      Figure = "changed"        // listeners besides the impaired one who got another packet than without the impairment
+	Stamped      Figure = "stamped"        // packets to listeners besides the impaired one that asked for feedback
 )
 
 // units are what a bound may be followed by.
 var units = map[Figure]string{
 	Heard: "%", Dominant: "%", Concealed: "%", Hole: "ms", DominantHole: "ms", Delay: "ms", Queue: "ms", AudioBack: "ms",
-	TopRung: "s", FailedTries: "", SessionsLost: "", Changed: "",
+	TopRung: "s", FailedTries: "", SessionsLost: "", Changed: "", Stamped: "",
 }
 
 // Unit is that of a figure; empty for a count.
