@@ -19,13 +19,13 @@ import (
 )
 
 const (
-	kills = 60
+	kills = 70
 	lanes = 5 // at once
 )
 
 // The promise to everybody who records: whatever happens to the daemon, a second is lost at most. The kills fall before
 // the recording has begun, in mid-sentence, in the moment of its stop, and again into the mending of what the first one left.
-func TestSixtyKillsCostASecondEachAtMost(t *testing.T) {
+func TestEveryKillCostsASecondAtMost(t *testing.T) {
 	var mu sync.Mutex
 	var lost []int64
 	began := 0
