@@ -209,6 +209,26 @@ func TestMusicIsHeardAtOnceAfterSilence(t *testing.T) {
 	}
 }
 
+// Who falls silent and begins again by himself is not woken: his encoder comes from silence too.
+func TestAnOnsetFromSilenceIsNotWoken(t *testing.T) {
+	tone := encode(t, "sine=frequency=1000:sample_rate=48000:duration=1", "-application", "audio", "-b:a", "64k", "-ac", "2")
+	p := newPerson(4, 0)
+	p.delay = 0
+	track := New(0)
+	for i := range 30 {
+		if i == 20 {
+			p.pause(3 * SampleRate)
+		}
+		q := p.packet(i > 0 && i < 19 || i > 20) // the first, the last before the pause, and the first after it are quiet
+		q.Payload = tone[i]
+		track.Put(q, func(piece Piece) {
+			if bytes.Equal(piece.Payload, waker) {
+				t.Errorf("a waker at %d", piece.At)
+			}
+		})
+	}
+}
+
 // The rest is as much of Ogg (RFC 3533) and of Opus in it (RFC 7845) as it takes.
 
 // readOgg are the packets of an Ogg file of one stream, the two of the header first.

@@ -29,8 +29,13 @@ var waker = []byte{0x08, 0x07, 0xc6, 0xb3, 0x0e, 0xc6}
 
 const wakerSamples = 20 * ms
 
-// asleep tells whether a packet needs a waker after zeros.
-func asleep(p []byte) bool { return p[0]>>3 >= 16 && !opus.IsDTX(p) }
+// cut tells whether zeros lie in the middle of a word that goes on with p, which then needs a waker: a mute that the sender
+// knows nothing of, or a stream that begins with a word. Where a sender falls silent by itself and begins again, its encoder comes from silence as the decoder
+// does, and after a waker the onset would be 10 to 23 dB too loud (docs/adr/0003).
+func (t *Track) cut(p *Packet) bool { return p.Payload[0]>>3 >= 16 && loud(p) && (p.Restart || loud(&t.last)) }
+
+// loud tells a packet of speech from one of a pause.
+func loud(p *Packet) bool { return !opus.IsDTX(p.Payload) && p.Level <= quietLevel }
 
 // quietFrames is a packet of n frames of opus.Quiet: code 3 with a count, all of one size (RFC 6716 §3.2.5).
 func quietFrames(n int) []byte {

@@ -16,7 +16,7 @@ func (t *Track) place(p *Packet, emit func(Piece)) {
 	case lost > 0 && !t.quiet && !opus.IsDTX(t.last.Payload):
 		t.lose(p, gap, emit)
 	case hole || t.quiet || gap > conceal:
-		t.still(Silence, gap+quantum/2, asleep(p.Payload), emit)
+		t.still(Silence, gap+quantum/2, t.cut(p), emit)
 	default:
 		t.stretch(gap, tolerated(p), emit)
 	}
@@ -57,7 +57,7 @@ func (t *Track) lose(p *Packet, gap int64, emit func(Piece)) {
 		left -= t.conceal(Lost, left, emit)
 	}
 	if gap > conceal {
-		t.still(Lost, gap-conceal+quantum/2, asleep(p.Payload), emit)
+		t.still(Lost, gap-conceal+quantum/2, t.cut(p), emit)
 	}
 }
 
