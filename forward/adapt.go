@@ -190,6 +190,7 @@ var hushed = [2]*Packet{
 
 // hush closes a line behind what was last sent on it.
 func (l *leg) hush(ln *outLine, csrc uint32, out transport.Sender) {
+	defer func() { ln.sounding, ln.resync = false, true }() // what is left out is no loss
 	if !ln.sounding {
 		return
 	}
@@ -200,7 +201,6 @@ func (l *leg) hush(ln *outLine, csrc uint32, out transport.Sender) {
 		header(&h, &pk)
 		l.sendOn(ln, &pk, &h, out)
 	}
-	ln.sounding, ln.resync = false, true
 }
 
 // probe sends a packet of nothing but padding, to see whether the network takes more. It takes a number of the first line's
