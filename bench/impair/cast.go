@@ -160,9 +160,9 @@ func (l *listener) hear(p client.Packet) {
 	d.packets++
 	d.add(uint64(p.Seq - d.seq))
 	d.add(uint64(p.Timestamp - d.ts))
-	d.add(uint64(-p.Level)<<3 | bit(p.Marker)<<2 | bit(p.Voice)<<1 | bit(p.HasTWCC))
+	d.add(uint64(-p.Level)<<2 | bit(p.Marker)<<1 | bit(p.Voice))
 	if l.timed {
-		d.add(uint64(at))
+		d.add(uint64(at)<<1 | bit(p.HasTWCC)) // who is new is asked for feedback for a time
 	}
 	for _, octet := range p.Payload {
 		d.sum = (d.sum ^ uint64(octet)) * 1099511628211
