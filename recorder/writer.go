@@ -45,13 +45,14 @@ type writer struct {
 	mix      *segments       // nil: no replay is wanted
 	lines    *manifest.LineWriter
 	timeline file
-	ids      map[string][]uint32 // of who joined
-	levels   map[string]int      // loudest of the second that runs
-	second   int64               // its number
-	drained  int64               // the position up to which the desk has told everything
-	failing  bool                // failed has been called
-	broken   bool                // the disk has refused something: nothing more is written
-	names    bool                // files have been made whose names are not safe yet
+	ids      map[string][]uint32    // of who joined
+	levels   map[string]int         // loudest of the second that runs
+	second   int64                  // its number
+	drained  int64                  // the position up to which the desk has told everything
+	stats    map[string]align.Stats // of the take, once it is complete
+	failing  bool                   // failed has been called
+	broken   bool                   // the disk has refused something: nothing more is written
+	names    bool                   // files have been made whose names are not safe yet
 	flushed  time.Time
 	saved    time.Time
 	checked  time.Time
@@ -341,6 +342,7 @@ func (w *writer) room(now time.Time) {
 // close ends the files as well as the disk lets it. What is torn or short is mended by finish, which looks at what there is.
 func (w *writer) close() {
 	end := w.take.length.Load()
+	w.stats = w.take.stats
 	if w.take.missed > 0 { // the last that the queue had no room for
 		w.try(func() error { return w.note(w.take.missing()) })
 	}
@@ -390,7 +392,7 @@ func (w *writer) started(at time.Time) {
 func (w *writer) describe() {
 	w.man.Tracks = nil
 	for _, person := range slices.Sorted(maps.Keys(w.tracks)) {
-		t, st := w.tracks[person], w.take.stats[person]
+		t, st := w.tracks[person], w.stats[person]
 		w.man.Tracks = append(w.man.Tracks, manifest.Track{
 			File: manifest.File{Path: t.name, Bytes: t.safe.GoodBytes}, Person: person, AudioIDs: append([]uint32{}, w.ids[person]...),
 			Starts: manifest.Position(t.starts), Samples: t.safe.Played(), Spoken: manifest.Position(t.spoken),
