@@ -107,7 +107,11 @@ func changed(a, b []uint64) (n int) {
 func (st *Stage) unimpaired(ctx context.Context, s *scenario.Scenario, adapt bool) (*Run, error) {
 	key := fmt.Sprintln(adapt, s.Who.Listeners, s.Lasts.Duration, s.MeasuredFrom.Duration, s.Way.Duration)
 	for i := range s.Speakers {
-		key += fmt.Sprintln(s.Speakers[i])
+		p := &s.Speakers[i]
+		key += fmt.Sprintln(p.Name, p.Rate.Bps, p.Level)
+		for _, t := range p.Talks {
+			key += fmt.Sprintln(t.From.Duration, t.To.Duration)
+		}
 	}
 	st.mu.Lock()
 	if st.good == nil {
