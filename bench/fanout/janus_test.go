@@ -39,7 +39,8 @@ func startFakeJanus(t *testing.T) (*fakeJanus, *janusAPI) {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		if f.conn, err = l.Accept(); err == nil {
+		if conn, err := l.Accept(); err == nil {
+			f.conn = conn
 			f.serve()
 		}
 	}()

@@ -32,7 +32,9 @@ const wakerSamples = 20 * ms
 // cut tells whether zeros lie in the middle of a word that goes on with p, which then needs a waker: a mute that the sender
 // knows nothing of, or a stream that begins with a word. Where a sender falls silent by itself and begins again, its encoder comes from silence as the decoder
 // does, and after a waker the onset would be 10 to 23 dB too loud (docs/adr/0003).
-func (t *Track) cut(p *Packet) bool { return p.Payload[0]>>3 >= 16 && loud(p) && (p.Restart || loud(&t.last)) }
+func (t *Track) cut(p *Packet) bool {
+	return p.Payload[0]>>3 >= 16 && loud(p) && (p.Restart || loud(&t.last))
+}
 
 // loud tells a packet of speech from one of a pause.
 func loud(p *Packet) bool { return !opus.IsDTX(p.Payload) && p.Level <= quietLevel }
