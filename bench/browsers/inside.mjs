@@ -1,8 +1,8 @@
 // What runs inside each participant's page, before the page's own scripts: a tone in place of the microphone, and ears
 // that tell what the page plays. The functions are sent to the browser as text and see nothing of this file.
 
-// install is called with the participant's tone in Hz.
-export function install(tone) {
+// install is called with the participant's tone in Hz, and its mean amplitude, of 1.
+export function install(tone, loud) {
   let context = null;
   const audio = () => (context ??= new AudioContext({ sampleRate: 48000 }));
 
@@ -12,7 +12,7 @@ export function install(tone) {
     const c = audio();
     await c.resume();
     const [sine, swing] = [new OscillatorNode(c, { frequency: tone }), new OscillatorNode(c, { frequency: 3 })];
-    const [level, depth] = [new GainNode(c, { gain: 0.25 }), new GainNode(c, { gain: 0.08 })];
+    const [level, depth] = [new GainNode(c, { gain: loud }), new GainNode(c, { gain: 0.32 * loud })];
     const out = new MediaStreamAudioDestinationNode(c, { channelCount: 1 });
     swing.connect(depth).connect(level.gain);
     sine.connect(level).connect(out);
@@ -103,13 +103,14 @@ export function install(tone) {
       tape.until += BLOCK;
       tape.seen += BLOCK;
       tape.gap = db < -45 ? tape.gap + BLOCK : 0;
+      tape.absent += db < -45 ? BLOCK : 0;
       tape.longest = Math.max(tape.longest, tape.gap);
       tape.least = Math.min(tape.least, db);
     }
     tape.looks++;
     tape.over = Math.min(tape.over, level(whole, hz).over);
   };
-  const blank = () => ({ seen: 0, unseen: 0, longest: 0, least: Infinity, over: Infinity, looks: 0 });
+  const blank = () => ({ seen: 0, unseen: 0, absent: 0, longest: 0, least: Infinity, over: Infinity, looks: 0 });
 
   window.ears = {
     context: () => audio().state,
@@ -205,13 +206,14 @@ export function install(tone) {
       setInterval(look, LOOK);
     },
 
-    // recorded gives what was measured since it was last called: ms seen, ms unseen because the page was late, ms of the
-    // longest gap, dB of the weakest 20 ms, how often the spectrum was looked at and the least by which the tone stood out.
+    // recorded gives what was measured since it was last called: ms seen, ms unseen because the page was late, ms without the
+    // tone and of the longest gap, dB of the weakest 20 ms, how often the spectrum was looked at and the least by which the
+    // tone stood out.
     recorded() {
       look();
-      const { seen, unseen, longest, least, looks, over } = tape;
+      const { seen, unseen, absent, longest, least, looks, over } = tape;
       Object.assign(tape, blank());
-      return { seen: seen / 48, unseen: unseen / 48, gap: longest / 48, least, looks, over };
+      return { seen: seen / 48, unseen: unseen / 48, absent: absent / 48, gap: longest / 48, least, looks, over };
     },
 
     // received sums up inbound-rtp statistics, at a time in ms.
@@ -253,4 +255,21 @@ export function install(tone) {
     const id = ev.target.closest?.('[data-testid]')?.dataset.testid;
     if (id) window.clicked[id] = performance.timeOrigin + performance.now();
   }, true);
+}
+
+// behind is called in a page whose way to the daemon leads through a relay: in place of the daemon's candidates, answers
+// have the relay's address alone (RFC 8839 §5.1).
+export function behind(host, port) {
+  const set = RTCPeerConnection.prototype.setRemoteDescription;
+  const lead = (sdp) => {
+    let led = false;
+    return sdp.replace(/^a=candidate:.*\r\n/gm, (line) => {
+      if (led) return '';
+      led = true;
+      return line.replace(/ \S+ \d+ typ host/, ` ${host} ${port} typ host`);
+    });
+  };
+  RTCPeerConnection.prototype.setRemoteDescription = function (answer) {
+    return set.call(this, { type: answer.type, sdp: lead(answer.sdp) });
+  };
 }

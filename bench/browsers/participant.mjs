@@ -1,16 +1,19 @@
 // One person in a page of his own, whose storage is his own too.
 
-import { install } from './inside.mjs';
+import { behind, install } from './inside.mjs';
 
 const WAIT_MS = 10_000;
+const LOUD = 0.25; // of a microphone's tone
 
 export class Participant {
-  static async open(browser, name, tone) {
+  // open makes a page for a person whose microphone gives a tone, so loud; relay, host:port, is what stands before the daemon.
+  static async open(browser, name, tone, { loud = LOUD, relay } = {}) {
     const p = new Participant();
     const context = await browser.createBrowserContext();
     Object.assign(p, { name, tone, page: await context.newPage({ type: 'window' }), errors: [] });
     p.page.on('pageerror', (err) => p.errors.push(err.message));
-    await p.page.evaluateOnNewDocument(install, tone);
+    await p.page.evaluateOnNewDocument(install, tone, loud);
+    if (relay) await p.page.evaluateOnNewDocument(behind, ...relay.split(':'));
     return p;
   }
 

@@ -56,10 +56,20 @@ export async function serve(program, control) {
   return { ...server, url: server.told, data };
 }
 
-// daemon starts stentord with a control socket of its own.
-export async function daemon(program) {
+// daemon starts stentord with a control socket of its own, and flags that a story wants.
+export async function daemon(program, ...flags) {
   const dir = scratch('stentord-');
   const control = join(dir, 'control.sock');
-  const d = await start('stentord', program, ['--control', control, '--http', '', '--spool', join(dir, 'recordings'), ...media()], /msg=running/);
+  const own = ['--control', control, '--http', '', '--spool', join(dir, 'recordings'), ...media()];
+  const d = await start('stentord', program, [...own, ...flags], /msg=running/);
   return { ...d, control };
+}
+
+// relay starts a relay before a daemon's address, host:port; the network behind it follows a story of bench/impair from
+// the first media on.
+export async function relay(program, target, story) {
+  const host = target.split(':')[0];
+  const args = ['bench', 'impair', '--relay', `${host}:0=${target}`, '--scenario', story];
+  const r = await start(`relay of ${story}`, program, args, /^(\S+:\d+)$/);
+  return { ...r, address: r.told };
 }

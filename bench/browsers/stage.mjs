@@ -14,11 +14,12 @@ export class Stage {
 
   constructor(name) { this.name = name; }
 
-  // enter opens a page for a person in one of the browsers; the tone is what his microphone would give.
-  async enter(who, home, tone) {
+  // enter opens a page for a person in one of the browsers; the tone is what his microphone would give, options are
+  // Participant.open's.
+  async enter(who, home, tone, options) {
     if (!this.browsers.has(home)) this.browsers.set(home, await launch(home));
     const name = who[0].toUpperCase() + who.slice(1);
-    this.people[who] = await Participant.open(this.browsers.get(home), name, tone);
+    this.people[who] = await Participant.open(this.browsers.get(home), name, tone, options);
   }
 
   async title() {

@@ -10,7 +10,7 @@
 //  3. crowd.go joins speakers and listeners, eight at a time.
 //  4. talk.go lets speakers talk: real Opus speech (speech.go), 50 packets a second each, on a fixed schedule.
 //  5. tally.go counts what each listener gets, by the header that SRTP leaves in the clear; a few listeners are probes
-//     (probe.go), which decrypt every packet, know each Opus frame again (unpack.go), and tell how long it took: the
+//     (probe.go), which decrypt every packet, know each Opus frame again (bench/client/frames.go), and tell how long it took: the
 //     kernel's receive stamp less the time at which the speaker sent it.
 //  6. process.go reads the server's CPU time from the scheduler's accounts, and its memory.
 //  7. floor.go runs the floor in between (floorwindow.go), as a process of its own too (floorworker.go): AES-128-GCM with a key for each

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stentor/bench/client"
 )
 
 func TestSchedstatIsReadToTheNanosecond(t *testing.T) {
@@ -73,7 +75,7 @@ func TestSpeechIsOpusAndNoFrameOccursTwice(t *testing.T) {
 	}
 	for i, f := range s.frames {
 		n := 0
-		if !unpack(f, func(toc byte, frame []byte) { n++ }) || n != 1 || f[0]>>3 != s.frames[0][0]>>3 {
+		if !client.Frames(f, func(toc byte, frame []byte) { n++ }) || n != 1 || f[0]>>3 != s.frames[0][0]>>3 {
 			t.Fatalf("frame %d: %d frames, TOC %x", i, n, f[0])
 		}
 	}
@@ -110,7 +112,7 @@ func TestUnpackReadsEveryCode(t *testing.T) {
 		"padding of nothing": {[]byte{toc | 3, 0x41, 5, 'a'}, nil},
 	} {
 		var frames []string
-		ok := unpack(c.packet, func(got byte, frame []byte) {
+		ok := client.Frames(c.packet, func(got byte, frame []byte) {
 			if got != toc {
 				t.Errorf("%s: TOC %x", name, got)
 			}
@@ -126,7 +128,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add([]byte{15<<3 | 3, 0xC3, 1, 1, 2, 'a', 'b', 'c', 'd', 0})
 	f.Fuzz(func(t *testing.T, p []byte) {
 		sum := 0
-		if unpack(p, func(_ byte, frame []byte) { sum += len(frame) }) && sum > len(p) {
+		if client.Frames(p, func(_ byte, frame []byte) { sum += len(frame) }) && sum > len(p) {
 			t.Errorf("%d octets of %d", sum, len(p))
 		}
 	})

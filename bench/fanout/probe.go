@@ -80,7 +80,7 @@ func (p *probe) take(packet client.Packet) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	newest := -1
-	ok := unpack(packet.Payload, func(toc byte, frame []byte) {
+	ok := client.Frames(packet.Payload, func(toc byte, frame []byte) {
 		if len(frame) <= silenceMax {
 			p.silences++
 			return

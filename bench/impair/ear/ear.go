@@ -55,7 +55,7 @@ func (e *Ear) Take(at time.Duration, lineOf int, seq uint16, timestamp uint32, p
 	fresh := 0
 	for i, b := range list {
 		offset := int64(0)
-		ok := len(b.payload) > 0 && unpack(b.payload, func(toc byte, octets []byte) {
+		ok := len(b.payload) > 0 && client.Frames(b.payload, func(toc byte, octets []byte) {
 			speaker, n, ok := client.ParseTestFrame(append([]byte{toc}, octets...))
 			if ok {
 				a.frames = append(a.frames, frame{speaker, n, ts - int64(b.back) + offset, a.seq, at})

@@ -1,10 +1,8 @@
-//go:build linux
+package client
 
-package fanout
-
-// unpack calls each for every frame of an Opus packet (RFC 6716 §3.2), and returns false if it is malformed. It is a
+// Frames calls each for every frame of an Opus packet (RFC 6716 §3.2), and returns false if it is malformed. It is a
 // second reading of the RFC, on purpose: what merges frames in the server is not what takes them apart here.
-func unpack(p []byte, each func(toc byte, frame []byte)) bool {
+func Frames(p []byte, each func(toc byte, frame []byte)) bool {
 	if len(p) == 0 {
 		return false
 	}
