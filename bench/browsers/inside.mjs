@@ -216,14 +216,16 @@ export function install(tone, loud) {
       return { seen: seen / 48, unseen: unseen / 48, absent: absent / 48, gap: longest / 48, least, looks, over };
     },
 
-    // received sums up inbound-rtp statistics, at a time in ms.
-    async received() {
+    // received sums up inbound-rtp statistics, at a time in ms: of all lines, or of the one that a voice comes on.
+    async received(audioId) {
+      const on = (r) => r.getContributingSources().some(({ source }) => source === audioId);
+      const line = audioId && window.spaces.receivers.find(on)?.track.id;
       const sum = {
         at: performance.now(), packets: 0, lost: 0, discarded: 0, samples: 0, concealed: 0, silent: 0, events: 0,
         stretched: 0, squeezed: 0, delay: 0, emitted: 0,
       };
       for (const s of (await window.spaces.pc.getStats()).values()) {
-        if (s.type !== 'inbound-rtp') continue;
+        if (s.type !== 'inbound-rtp' || (audioId && s.trackIdentifier !== line)) continue;
         sum.packets += s.packetsReceived ?? 0;
         sum.lost += s.packetsLost ?? 0;
         sum.discarded += s.packetsDiscarded ?? 0;

@@ -16,11 +16,15 @@ function addresses() {
 
 const media = () => ['--media', '0.0.0.0:0', ...addresses().flatMap((a) => ['--advertise', a])];
 
+// What is left to do where a story breaks off before it stops its programs.
+const left = [];
+process.on('exit', () => left.forEach((f) => f()));
+
 // start runs a program until a line of its output shows that it is there, and returns what that line told, its log, and
 // a way to stop it, which gives the exit code.
 async function start(name, program, args, there) {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  process.on('exit', () => child.kill('SIGKILL')); // where a story breaks off before it stops its programs
+  left.push(() => child.kill('SIGKILL'));
   const log = [];
   const exited = new Promise((done) => child.on('exit', (code, signal) => done(signal ?? code)));
   const told = new Promise((done, fail) => {
@@ -43,7 +47,7 @@ async function start(name, program, args, there) {
 // scratch is a directory that is gone when the story is.
 function scratch(prefix) {
   const dir = mkdtempSync(join(tmpdir(), prefix));
-  process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
+  left.push(() => rmSync(dir, { recursive: true, force: true }));
   return dir;
 }
 
