@@ -1,3 +1,7 @@
+//go:build !race
+
+// What a kill costs is a matter of real time, which the race detector stretches to ten times its length.
+
 package recorder
 
 import (
