@@ -50,7 +50,7 @@ type Config struct {
 	SpoolFreeMB   int           // mebibytes that must be free there; with less, recordings are closed; default 64
 	Store         string        // URL of where recordings go in the end, file:///… or s3://…; empty: they stay in the spool
 	RecoveryPoint time.Duration // a crash loses no more of what was said; default 1 s
-	Segment       time.Duration // of the replay's playlist, whole seconds; default 4 s
+	Segment       time.Duration // of the replay's playlist, whole seconds; default 3 s
 	MixBitrate    int           // of the replay and of the mix, in b/s; default 48000
 	Retention     time.Duration // recordings are deleted when they are so old; default 0: never
 
@@ -86,7 +86,7 @@ func Default() Config {
 		Spool:           "/var/lib/stentor/recordings",
 		SpoolFreeMB:     64,
 		RecoveryPoint:   time.Second,
-		Segment:         4 * time.Second,
+		Segment:         3 * time.Second,
 		MixBitrate:      48_000,
 		Shards:          0,
 	}

@@ -17,8 +17,9 @@ import (
 	"stentor/recorder/store"
 )
 
-// segmentDefault is the length of a segment, in samples: the live edge is then some 4 s behind.
-const segmentDefault = 4 * manifest.SampleRate
+// segmentDefault is the length of a segment, in samples: the live edge is then
+// 1 to 4 s behind the room, replayLag included.
+const segmentDefault = 3 * manifest.SampleRate
 
 // Config is what a Recorder needs. Zero values mean the defaults.
 type Config struct {
@@ -27,7 +28,7 @@ type Config struct {
 
 	Node          string
 	RecoveryPoint time.Duration // a crash loses no more of what was said; 200 ms to 10 s, default 1 s
-	Segment       time.Duration // of the replay; whole seconds, 1 to 10 s, default 4 s
+	Segment       time.Duration // of the replay; whole seconds, 1 to 10 s, default 3 s
 	Bitrate       int           // of the mix, b/s; 0: 48000
 	FreeMin       uint64        // octets: with less, no recording begins and those that run are closed; default 64 MiB
 	Retention     time.Duration // ready recordings are deleted when they are so old; 0: never
