@@ -212,8 +212,8 @@ func (l *Ladder) weighRED(t int64) {
 		return
 	}
 	p, n, burst := l.doubt.losses(t)
-	if n < redEnough && (n < redAtOnce || p*float64(n) < 5) {
-		return
+	if n < redEnough && (n < redAtOnce || p*float64(n) < 5) || p >= lossMuch && n < lossN {
+		return // lossMuch: weighLoss has the first word, as soon as it knows enough
 	}
 	want := l.depth(p, burst)
 	more := want

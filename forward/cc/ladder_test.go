@@ -182,6 +182,36 @@ func TestLateIsNotLost(t *testing.T) {
 	}
 }
 
+// Chromium reports every few seconds, and with a round-trip time of before: a queue that has filled since then is never seen
+// to grow, and two thirds are lost while delays stand still.
+func TestAFullQueueIsNotAnsweredWithRedundancy(t *testing.T) {
+	l := New(full, start)
+	l.proven = 1e6
+	l.Decide(at(0), three)
+	l.Report(170, 0, 30*time.Millisecond, at(1000))
+	l.Decide(at(1000), three)
+	const batch = 9 // 60 ms of three lines
+	var d Decision
+	for first := 0; first < 20*batch && d.Rung == Live; first += batch {
+		told := []float64{-1, -1, -1, -1, -1, -1, -1, -1, -1}
+		for k := range told {
+			sent := 1000 + (first+k)*60/batch
+			l.Sent(uint16(first+k), 130, at(sent))
+			if k%3 == 0 {
+				told[k] = float64(sent + 500)
+			}
+		}
+		ms := 1560 + first*60/batch
+		l.Feedback(feedbackMessage(uint16(first), told), at(ms))
+		if d = l.Decide(at(ms), three); d.RED > 0 {
+			t.Fatalf("more redundancy %d ms after the first feedback", ms-1560)
+		}
+	}
+	if d.Rung != Packed60One || d.Estimate < 40_000 || d.Estimate > 80_000 { // a third of 150 packets a second of 130 octets
+		t.Errorf("%v, estimate %d b/s", d.Rung, d.Estimate)
+	}
+}
+
 func TestNumbersAndClocksWrap(t *testing.T) {
 	l := New(full, start)
 	l.Decide(at(0), three)
