@@ -43,7 +43,11 @@ func TestAHealthyListenerCostsNoFeedback(t *testing.T) {
 		ann := s.joins("r", "ann", speaker)
 		bob := s.joinsWith("r", "bob", listener, adapting)
 		s.net.SetLink(serverAddr.Addr(), bob.socket.LocalAddr().Addr(), simnet.Link{Delay: 30 * time.Millisecond, Jitter: 15 * time.Millisecond})
-		s.talk(10*time.Second, map[*person]int{ann: -20})
+		s.talk(2*time.Second, map[*person]int{ann: -20})
+		if q := bob.state().Quality; q == nil || !q.Watched {
+			t.Errorf("quality at first: %+v, not watched", q)
+		}
+		s.talk(8*time.Second, map[*person]int{ann: -20})
 		if n := stamped(bob.heard()); n == 0 || n > 400 {
 			t.Errorf("%d of 500 packets were stamped, some of the first should be", n)
 		}

@@ -103,7 +103,7 @@ func (s *shard) weigh(l *leg, now time.Time) {
 	if l.peer.quality.Load() == nil || d.Rung != was.Rung || d.RED != was.RED || d.Why != was.Why {
 		l.peer.quality.Store(&d)
 		s.plane.changes.peer(l.peer)
-	} else if d.Estimate != was.Estimate {
+	} else if d.Estimate != was.Estimate || d.Stamp != was.Stamp { // nothing to tell of, but to whom asks
 		l.peer.quality.Store(&d)
 	}
 }
