@@ -107,10 +107,12 @@ export function install(tone, loud) {
       tape.longest = Math.max(tape.longest, tape.gap);
       tape.least = Math.min(tape.least, db);
     }
+    const { over } = level(whole, hz);
     tape.looks++;
-    tape.over = Math.min(tape.over, level(whole, hz).over);
+    tape.over = Math.min(tape.over, over);
+    if (over > 20) tape.clear++;
   };
-  const blank = () => ({ seen: 0, unseen: 0, absent: 0, longest: 0, least: Infinity, over: Infinity, looks: 0 });
+  const blank = () => ({ seen: 0, unseen: 0, absent: 0, longest: 0, least: Infinity, over: Infinity, looks: 0, clear: 0 });
 
   window.ears = {
     context: () => audio().state,
@@ -207,13 +209,13 @@ export function install(tone, loud) {
     },
 
     // recorded gives what was measured since it was last called: ms seen, ms unseen because the page was late, ms without the
-    // tone and of the longest gap, dB of the weakest 20 ms, how often the spectrum was looked at and the least by which the
-    // tone stood out.
+    // tone and of the longest gap, dB of the weakest 20 ms, how often the spectrum was looked at, how often the tone stood
+    // out by 20 dB then, and the least by which it did.
     recorded() {
       look();
-      const { seen, unseen, absent, longest, least, looks, over } = tape;
+      const { seen, unseen, absent, longest, least, looks, clear, over } = tape;
       Object.assign(tape, blank());
-      return { seen: seen / 48, unseen: unseen / 48, absent: absent / 48, gap: longest / 48, least, looks, over };
+      return { seen: seen / 48, unseen: unseen / 48, absent: absent / 48, gap: longest / 48, least, looks, clear, over };
     },
 
     // received sums up inbound-rtp statistics, at a time in ms: of all lines, or of the one that a voice comes on.
