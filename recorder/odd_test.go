@@ -47,7 +47,7 @@ func TestARoomInWhichNobodySpeaks(t *testing.T) {
 		s.stop("take")
 	})
 	lasts(t, m, 60)
-	if len(m.Tracks) > 0 || m.Replay.Segments != 15 {
+	if len(m.Tracks) > 0 || m.Replay.Segments != 20 {
 		t.Errorf("%d tracks, %d segments", len(m.Tracks), m.Replay.Segments)
 	}
 	pcm := hear(t, filepath.Join(dir, wholeName))
