@@ -54,7 +54,7 @@ func take(t *testing.T, spool string, meanwhile, afterwards func()) {
 		begin := time.Now()
 		position := func() int64 { return int64(time.Since(begin)) / int64(time.Millisecond) * 48 }
 		ready := make(chan struct{})
-		r, err := recorder.New(recorder.Config{Spool: spool, Node: "studio", FreeMin: 1, Tell: func(e recorder.Event) {
+		r, err := recorder.New(recorder.Config{Spool: spool, Node: "studio", FreeMin: 1, Segment: 4 * time.Second, Tell: func(e recorder.Event) {
 			if e.Type == recorder.Ready {
 				close(ready)
 			}
