@@ -94,7 +94,15 @@ func TestAThinLinkGetsOneVoiceAndThenAllAgain(t *testing.T) {
 		if n := len(frames[ann.id]); n < 25*50*98/100 {
 			t.Errorf("%d of %d frames of the dominant speaker were heard", n, 25*50)
 		}
-		s.talk(30*time.Second, levels)
+		if bob, cem := len(frames[bob.id]), len(frames[cem.id]); bob+cem > 0 {
+			t.Errorf("%d frames of bob and %d of cem took the room that the dominant speaker needs", bob, cem)
+		}
+		s.talk(25*time.Second, levels)
+		phone.heard()
+		s.talk(5*time.Second, levels)
+		if n := len(s.sounds(phone.heard())); n < 3*5*50*98/100 {
+			t.Errorf("%d of %d frames of all three are heard when the link is better", n, 3*5*50)
+		}
 		if q := phone.state().Quality; q == nil || q.Rung != "live" {
 			t.Errorf("25 s after the link has got better the phone is on %+v", q)
 		}
