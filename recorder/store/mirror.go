@@ -209,7 +209,7 @@ func (m *Mirror) with(name string, f func(*recording)) error {
 
 // add begins with a recording. Under mu.
 func (m *Mirror) add(name string, stored map[string]File) *recording {
-	r := &recording{name: name, stored: stored}
+	r := &recording{name: name, stored: stored, pushed: map[string]uint64{}}
 	if r.stored == nil {
 		r.stored = map[string]File{}
 	}

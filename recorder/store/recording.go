@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"slices"
@@ -13,8 +14,10 @@ type recording struct {
 	ctx    context.Context // of its jobs; ends when it is deleted or the mirror is closed
 	cancel context.CancelFunc
 
-	pending []*pending      // what the store has not confirmed, in the order of the pushes
-	stored  map[string]File // what it has
+	pending []*pending        // what the store has not confirmed, in the order of the pushes
+	stored  map[string]File   // what it has
+	pushes  uint64            // so far
+	pushed  map[string]uint64 // each name's last one, by number
 
 	sealed   []func() // to be told when everything is confirmed; empty: not sealed
 	deleting bool
@@ -38,6 +41,8 @@ type pending struct {
 
 // push takes over one file of a Push.
 func (r *recording) push(f File, now time.Time) {
+	r.pushes++
+	r.pushed[f.Name] = r.pushes
 	at := slices.IndexFunc(r.pending, func(p *pending) bool { return p.Name == f.Name })
 	switch {
 	case at < 0 && r.stored[f.Name].same(f):
@@ -63,8 +68,10 @@ func (r *recording) confirm(f File) {
 	r.pending = slices.DeleteFunc(r.pending, func(p *pending) bool { return p.Name == f.Name && p.same(f) })
 }
 
-// repent notes that the store lacks what it had confirmed.
+// repent notes that the store lacks what it had confirmed. It is pushed again in the order in which it was: what speaks of
+// others behind them.
 func (r *recording) repent(missing []File, now time.Time) {
+	slices.SortFunc(missing, func(a, b File) int { return cmp.Compare(r.pushed[a.Name], r.pushed[b.Name]) })
 	for _, f := range missing {
 		delete(r.stored, f.Name)
 		r.push(f, now)
