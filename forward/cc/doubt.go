@@ -25,6 +25,8 @@ type doubt struct {
 	zero    int64 // arrival less sending of the first packet: delays count from here
 
 	first    int64 // µs of queue that was seen first since the last move; -1: none yet
+	low      int64 // since when there is next to no queue; -1: there is
+	eased    bool  // there was none for a second since the last move
 	run      int   // lost in a row, not counted yet
 	runStart int64 // when the first of them was sent
 }
@@ -77,7 +79,7 @@ func (a *tally) n() int { return a.received + a.lost }
 func (a *tally) loss() float64 { return float64(a.lost) / float64(max(1, a.n())) }
 
 func newDoubt(t, bias int64) *doubt {
-	d := &doubt{began: t, at: t, judged: t, bias: bias, first: -1, unsaid: -1}
+	d := &doubt{began: t, at: t, judged: t, bias: bias, first: -1, low: -1, unsaid: -1}
 	d.trend.reset()
 	return d
 }
@@ -125,6 +127,7 @@ func (d *doubt) feedback(f *Feedback, t int64) bool {
 			if d.first < 0 {
 				d.first = d.last.queue
 			}
+			d.ease(t)
 		}
 		if d.last.standing > 0 {
 			d.last.standing += d.bias
@@ -240,12 +243,24 @@ func (d *doubt) outage(t int64) {
 // boundary, 120 ms away at most.
 func (d *doubt) change(t int64) {
 	d.from = t + 150*millisecond
-	d.run, d.first = 0, -1
+	d.run, d.first, d.low, d.eased = 0, -1, -1, false
 	d.trend.restart()
 	d.last = signals{}
 	clear(d.bins[:])
 	d.after = tally{from: d.from}
 	d.calm, d.clean, d.moved = 0, 0, true
+}
+
+// ease notes a queue that is gone, and stays so for a second; a download's dips for less.
+func (d *doubt) ease(t int64) {
+	switch {
+	case d.last.queue >= drained:
+		d.low = -1
+	case d.low < 0:
+		d.low = t
+	case t-d.low >= second:
+		d.eased = true
+	}
 }
 
 func (d *doubt) count(t int64) *bin {

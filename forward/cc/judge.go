@@ -25,8 +25,6 @@ const (
 	tellingRatio = 1.3
 	// lossStill is what goes on down at once after a step down: twice of what TCP beside us was seen to cost.
 	lossStill = 0.25
-	// stuckFor is how long a queue may stand after a step down before we conclude that it is another one's.
-	stuckFor = 5 * second
 
 	// holdDown is how long it must be calm after a step down, and holdUp after one up, before the next one up.
 	holdDown = 5 * second
@@ -107,11 +105,7 @@ func (l *Ladder) weighFeedback(t int64) {
 // answer is what is done about congestion.
 func (l *Ladder) answer(why Why, t int64) {
 	s := &l.doubt.last
-	_, lower := l.below(l.rung)
-	gaveWay := l.rung > l.top() && (l.why == WhyDelay || l.why == WhyLoss || !lower) && !s.over
-	if p, n, _ := l.doubt.losses(t); lower && n >= redAtOnce && p >= lossStill {
-		gaveWay = false
-	}
+	gaveWay := l.gaveWay(t)
 	switch {
 	case l.trial.kind == tryUp:
 		l.failTry(t)
@@ -119,25 +113,30 @@ func (l *Ladder) answer(why Why, t int64) {
 		l.failTry(t)
 	case l.trial.kind == tryBack:
 		l.weighTrial(t)
-	case gaveWay && t-l.moved >= stuckFor && t >= l.nextTry && l.rung > l.floor:
-		l.takeBack(l.telling(), t) // and still the queue stands
-	case gaveWay && t-l.moved < stuckFor:
+	case gaveWay && t-l.moved < trialSpan:
 		l.weighTrial(t) // first see whether it goes
+	case gaveWay && t >= l.nextTry && l.rung > l.floor:
+		l.takeBack(l.top(), t) // and still the queue stands
 	default:
 		l.overload(t, why, true)
 	}
 }
 
-// telling is the next rung up that costs enough more for its fate to tell something.
-func (l *Ladder) telling() Rung {
-	to, ok := l.above(l.rung)
-	for ok && l.cost(to, l.red) < tellingRatio*l.cost(l.rung, l.red) && to > l.floor {
-		next, more := l.above(to)
-		if ok = more; ok {
-			to = next
-		}
+// gaveWay says that what congests the path now is what has congested it before the last step down, which has not
+// mended it. A queue that was gone meanwhile is a new one, and so is one that grows against what is sent now.
+func (l *Ladder) gaveWay(t int64) bool {
+	d := l.doubt
+	if l.rung == l.top() || d.eased || d.last.over && d.last.slope >= starvedSlope {
+		return false
 	}
-	return to
+	_, lower := l.below(l.rung)
+	if !lower {
+		return true
+	}
+	if p, n, _ := d.losses(t); n >= redAtOnce && p >= lossStill {
+		return false
+	}
+	return l.why == WhyDelay || l.why == WhyLoss || l.why == WhyFailedTry || l.trial.kind == tryDown
 }
 
 // congested says whether the path takes less than we send.
@@ -172,7 +171,7 @@ func (l *Ladder) overload(t int64, why Why, jump bool) {
 	now := l.sending() // the shard may have us below our own rung
 	before := l.cost(now, l.red)
 	p, _, _ := d.losses(t)
-	tr := trial{kind: tryDown, at: t, from: l.rung, loss: p, queue: max(d.last.queue, d.last.standing)}
+	tr := trial{kind: tryDown, at: t, from: l.rung, loss: p, queue: max(d.last.queue, d.last.standing), rate: d.last.received}
 	if l.trial.kind == tryDown { // one trial, two steps
 		tr.from, tr.loss, tr.queue = l.trial.from, l.trial.loss, l.trial.queue
 		before = before / l.trial.ratio
@@ -275,7 +274,7 @@ func (l *Ladder) moveRED(red uint8, p, burst float64, t int64) {
 // weighLoss steps down on trial where much is lost and redundancy is not to be had: that tells chance from a path that
 // drops what is too much without queueing it.
 func (l *Ladder) weighLoss(t int64) {
-	if l.trial.kind != noTrial && l.trial.kind != tryRED || t < l.immune.until || t-l.moved < settle {
+	if l.trial.kind != noTrial && l.trial.kind != tryRED || t-l.moved < settle {
 		return
 	}
 	least := lossMuch
@@ -283,7 +282,7 @@ func (l *Ladder) weighLoss(t int64) {
 		least = lossTrial
 	}
 	p, n, _ := l.doubt.losses(t)
-	if n < lossN || p < least || l.doubt.last.received == 0 {
+	if n < lossN || p < least || p < lossMuch && t < l.immune.until || l.doubt.last.received == 0 {
 		return
 	}
 	next, ok := l.below(l.rung)

@@ -21,6 +21,7 @@ type world struct {
 	dead     func(ms int) bool // the network
 	stall    func(ms int) int  // held back till then, and delivered at once
 	flows    int               // TCP flows beside us
+	flowsAt  int               // ms, when they begin
 	config   Config
 	off      bool // without the controller
 	hostile  func(r *rand.Rand, l *Ladder, ms int, now time.Time)
@@ -395,7 +396,7 @@ func (s *sim) bulk(ms int) {
 	}
 	for f := range s.tcp {
 		c := &s.tcp[f]
-		for c.inflight < int(c.window) {
+		for ms >= s.flowsAt && c.inflight < int(c.window) {
 			c.inflight++
 			if !s.send(simPacket{size: 1500, flow: f + 1}, ms) {
 				i := ms + int(2*s.base+s.buffer*1000)

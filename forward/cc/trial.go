@@ -9,7 +9,7 @@ type trial struct {
 	queue int64   // before, µs
 	ratio float64 // of the rate after to that before
 	burst float64 // mean length of a loss before
-	rate  float64 // b/s that arrived before; only of tryBack
+	rate  float64 // b/s that arrived before; 0: not known
 }
 
 type trialKind uint8
@@ -92,7 +92,12 @@ func (l *Ladder) weighTrial(t int64) bool {
 	kind := tr.kind
 	switch kind {
 	case tryDown:
-		if !l.mended() {
+		switch {
+		case l.mended(t):
+		case tr.from == l.rung: // redundancy was all that was given up, for nothing
+			l.unred.until = min(l.unred.until, t)
+			l.capped, l.estimate = -1, 0
+		default:
 			l.takeBack(tr.from, t)
 		}
 	case tryRED:
@@ -142,7 +147,7 @@ func (l *Ladder) passTry(t int64) {
 }
 
 // mended says whether a step down was worth it: the queue is going or gone, or loss is what a fixed capacity leaves.
-func (l *Ladder) mended() bool {
+func (l *Ladder) mended(t int64) bool {
 	tr, d := &l.trial, l.doubt
 	if d.after.n() == 0 {
 		return true // nobody talks: nothing can be said
@@ -154,7 +159,16 @@ func (l *Ladder) mended() bool {
 		return false
 	}
 	q := d.last.queue
-	return q < drained || q < tr.queue*6/10 || q < d.first-goingQueue || d.last.slope < draining
+	if q < drained {
+		return true
+	}
+	// A queue of ours drains by what is not sent any more of the rate that the path has delivered. Half of that may be
+	// the error of the measure; a queue of others' seldom goes down by as much just now.
+	if rate := l.cost(l.sending(), l.red); tr.rate > rate {
+		owed := min(float64(d.first), (1-rate/tr.rate)*float64(t-d.from))
+		return float64(d.first-q) >= owed/2
+	}
+	return q < tr.queue*6/10 || q < d.first-goingQueue || d.last.slope < draining
 }
 
 const (
@@ -177,16 +191,26 @@ func (l *Ladder) takeBack(to Rung, t int64) {
 	l.trial = tr
 }
 
-// failTry returns from a step up that the path does not take.
+// failTry returns from a step up that the path does not take. If a queue is why, it must go now: it is put to the proof
+// like any step down.
 func (l *Ladder) failTry(t int64) {
-	from := l.trial.from
+	failed := l.trial
+	back := trial{at: t, from: l.rung}
+	if d := l.doubt; failed.kind == tryUp && d.last.queue >= overQueue {
+		back.kind, back.queue, back.rate = tryDown, d.last.queue, d.last.received
+		back.loss, _, _ = d.losses(t)
+		back.ratio = l.cost(failed.from, l.red) / max(l.cost(l.rung, l.red), 1)
+	}
+	if failed.kind == tryBack {
+		l.immune.until = min(l.immune.until, t) // it is ours after all
+	}
 	l.fails = min(l.fails+1, failMost)
 	l.nextTry = t + failFirst<<l.fails
 	l.moves[MoveFailed]++
 	l.why = WhyFailedTry
 	l.measure(t)
-	l.change(from, l.red, t)
-	l.trial.kind = noTrial
+	l.change(failed.from, l.red, t)
+	l.trial = back
 }
 
 // measure takes what arrives for what the path takes.
