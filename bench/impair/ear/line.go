@@ -101,6 +101,7 @@ func (l *line) tick(now time.Duration, out *Played) {
 	}
 	if delay < target && l.steady > stretchPause && len(l.missed) == 0 {
 		l.steady = 0 // what is being played is drawn out: heard, not made up
+		out.Drawn = append(out.Drawn, now)
 		return
 	}
 	l.emit(now, out)
@@ -151,7 +152,7 @@ func (l *line) emit(now time.Duration, out *Played) {
 	f := l.buffer[0]
 	l.buffer = l.buffer[1:]
 	l.next, l.last, l.madeUp = f.ts+frameSamples, f.seq, 0
-	out.Plays = append(out.Plays, Play{At: now, Speaker: f.speaker, N: f.n})
+	out.Plays = append(out.Plays, Play{At: now, Speaker: f.speaker, N: f.n, octets: f.octets})
 }
 
 func samples(ts int64) time.Duration { return time.Duration(ts) * time.Second / 48000 }
