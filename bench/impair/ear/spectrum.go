@@ -11,8 +11,8 @@ const (
 	soundsShare = 0.35
 	// soundsOver is by how much it is louder than what it could be taken for.
 	soundsOver = 2
-	// faintShare of a tone's loudness, in any pitch of the voice, is more than what leaks from the other voices.
-	faintShare = 0.1
+	// faintShare of its loudness, in any pitch of the voice, is more than what leaks from voices that are 10 dB louder.
+	faintShare = 0.25
 )
 
 // Cell is what became of 20 ms that somebody said.
