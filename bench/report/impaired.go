@@ -19,6 +19,7 @@ var impaired = template.Must(template.New("impaired").Parse(impairedText))
 type impairedStory struct {
 	Name, Story string
 	Rows        []impairedRow
+	Seeds       [][]string // of several
 	Figures     [][]string
 	Picture     template.HTML
 }
@@ -28,13 +29,15 @@ type impairedRow struct {
 	Held          bool
 }
 
-// WriteImpairedPage draws stories of listeners in trouble as an HTML page that needs nothing but itself.
+// WriteImpairedPage draws stories of listeners in trouble as an HTML page that needs nothing but itself. Of several seeds it
+// draws the first, and has a table of all.
 func WriteImpairedPage(w io.Writer, command string, list []*impair.Comparison) error {
 	_, style, _ := strings.Cut(pageText, "<style>") // the look of the other page
 	style, _, _ = strings.Cut(style, "</style>")
 	var stories []impairedStory
 	var seed uint64
-	for _, c := range list {
+	for _, series := range impair.InSeries(list) {
+		c := series.Seeds[0] // is drawn
 		seed = c.Seed
 		s := impairedStory{Name: c.Name, Story: c.Story, Picture: timeline(c)}
 		for _, v := range c.Verdicts {
@@ -45,6 +48,11 @@ func WriteImpairedPage(w io.Writer, command string, list []*impair.Comparison) e
 			run  *impair.Run
 		}{{"off", c.Off}, {"on", c.On}, {"on, good network", c.Good}} {
 			s.Figures = append(s.Figures, append([]string{r.name}, r.run.Cells(c.Good)...))
+		}
+		if len(series.Seeds) > 1 {
+			for _, x := range series.Spreads() {
+				s.Seeds = append(s.Seeds, x.Cells(len(series.Seeds)))
+			}
 		}
 		stories = append(stories, s)
 	}

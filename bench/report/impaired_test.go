@@ -52,6 +52,23 @@ func TestThePageOfListenersInTrouble(t *testing.T) {
 	}
 }
 
+func TestSeveralSeedsHaveATableOnThePage(t *testing.T) {
+	var out bytes.Buffer
+	a, b := trouble(t), trouble(t)
+	b.Seed, b.Verdicts[0].On, b.Verdicts[0].Held = 43, 97, false
+	if err := WriteImpairedPage(&out, "stentor bench impair", []*impair.Comparison{a, b}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"all seeds: must", "98.50 %", "<td>97.00 %</td><td>43</td><td>1 of 2</td><td>yes</td>", "seed 42"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the page has no %q", want)
+		}
+	}
+	if n := strings.Count(out.String(), "<svg"); n != 1 {
+		t.Errorf("%d pictures of one story", n)
+	}
+}
+
 func TestAColumnOfAStripSaysWhatBecameOfIt(t *testing.T) {
 	got := tenths("     #####~~~~~.....##~~.  #~.##")
 	want := []tenth{{}, {1, 1, 0}, {1, 0, 1}, {1, 0, 0}, {1, 0.4, 0.4}, {1, 1. / 3, 1. / 3}, {1, 1, 0}}

@@ -60,15 +60,18 @@ type Must struct {
 func (m Must) String() string { return m.text }
 
 // Holds tells whether a figure, on and off, is as it must be.
-func (m Must) Holds(on, off float64) bool {
+func (m Must) Holds(on, off float64) bool { return m.Room(on, off) >= 0 }
+
+// Room is by how much a figure could be worse, in its unit; below zero it does not hold.
+func (m Must) Room(on, off float64) float64 {
 	bound := m.Bound
 	if m.OfOff {
 		bound *= off
 	}
 	if m.Least {
-		return on >= bound
+		return on - bound
 	}
-	return on <= bound
+	return bound - on
 }
 
 // UnmarshalYAML implements yaml.Unmarshaler.
