@@ -8,5 +8,5 @@
 //  3. Measure compares with what was said (measure.go): heard, concealed, the longest hole, the delay from mouth to ear.
 //
 // It is a model of libwebrtc's NetEq, which every Chromium and Safari plays by, with its parameters where they matter
-// (modules/audio_coding/neteq: delay_manager.cc, decision_logic.cc), and 20 ms for its 10.
+// (modules/audio_coding/neteq: delay_manager.cc, reorder_optimizer.cc, packet_arrival_history.cc, decision_logic.cc), and 20 ms for its 10.
 package ear

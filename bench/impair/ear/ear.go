@@ -40,6 +40,7 @@ type arrival struct {
 	at     time.Duration
 	seq    int64
 	frames []frame // in order of time, redundancy first
+	copies int     // how many of them are redundancy
 }
 
 // New makes an ear that has heard nothing, and knows test frames.
@@ -64,6 +65,9 @@ func (e *Ear) Take(at time.Duration, lineOf int, seq uint16, timestamp uint32, p
 	}
 	fresh := 0
 	for i, b := range list {
+		if i == len(list)-1 {
+			a.copies = len(a.frames)
+		}
 		offset := int64(0)
 		ok := len(b.payload) > 0 && client.Frames(b.payload, func(toc byte, octets []byte) {
 			packet := append([]byte{toc}, octets...)
