@@ -122,7 +122,7 @@ func TestWhatIsPlayedIsHeardByItsSoundToo(t *testing.T) {
 		{"half of three voices", 3, 0, lossy(0.5, 2), 0.3},
 		{"a queue", 2, 0, queueing(), 0.3},
 	} {
-		s := newStage(t, c.speakers, 1500)
+		s := newStage(t, c.speakers, min(1000, 3000/c.speakers))
 		s.plays(c.depth, c.of)
 		counted, listened, _ := s.hears(t, Gopus)
 		if d := math.Abs(counted.Heard - listened.Sounded); d > c.margin {
