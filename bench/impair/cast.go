@@ -10,6 +10,7 @@ import (
 	"stentor/bench/client"
 	"stentor/bench/impair/ear"
 	"stentor/bench/impair/scenario"
+	"stentor/bench/impair/speech"
 	"stentor/engine"
 	"stentor/engine/control"
 )
@@ -31,6 +32,8 @@ type cast struct {
 	world     world
 	listeners []*listener
 	speakers  []*client.Client
+	takes     []*speech.Take   // what the speakers say
+	book      *speech.Book     // of the takes
 	clients   []*client.Client // all of them
 	recording atomic.Bool      // the story has begun
 	start     time.Time        // Written before recording is true.
@@ -57,6 +60,9 @@ type digest struct {
 
 // enter lets everybody of a story come in, one after the other.
 func (c *cast) enter(ctx context.Context, s *scenario.Scenario, listeners int, timed bool) error {
+	if err := c.rehearse(s); err != nil {
+		return err
+	}
 	slots := max(1, min(len(s.Speakers), 8))
 	if _, err := c.engine.RoomOpen(ctx, &control.RoomOpenParams{Room: room, Slots: slots}); err != nil {
 		return err
@@ -64,7 +70,7 @@ func (c *cast) enter(ctx context.Context, s *scenario.Scenario, listeners int, t
 	for i := range listeners {
 		l := &listener{cast: c, timed: timed, from: s.MeasuredFrom.Duration, digests: map[int]*digest{}}
 		if i == 0 {
-			l.ear = ear.New()
+			l.ear = ear.Knowing(c.book.Find)
 		}
 		cl, err := c.join(ctx, fmt.Sprintf("listener-%d", i), false, slots, l.hear)
 		if err != nil {
@@ -80,6 +86,25 @@ func (c *cast) enter(ctx context.Context, s *scenario.Scenario, listeners int, t
 		c.speakers, c.clients = append(c.speakers, cl), append(c.clients, cl)
 	}
 	return nil
+}
+
+// rehearse encodes what the speakers will say.
+func (c *cast) rehearse(s *scenario.Scenario) (err error) {
+	for i := range s.Speakers {
+		p, frames := &s.Speakers[i], 0
+		for beat := time.Duration(0); beat < s.Lasts.Duration; beat += frameTime {
+			if p.TalksAt(beat) {
+				frames++
+			}
+		}
+		take, err := speech.Of(uint16(i+1), p.Octets(), p.Level, frames)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.Name, err)
+		}
+		c.takes = append(c.takes, take)
+	}
+	c.book, err = speech.NewBook(c.takes)
+	return err
 }
 
 // join lets one come in.

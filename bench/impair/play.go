@@ -63,7 +63,7 @@ func Play(ctx context.Context, s *scenario.Scenario, o Options) (*Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Name, err)
 	}
-	return evaluate(s, c, n, down), nil
+	return evaluate(s, c, n, down)
 }
 
 func newWorld(s *scenario.Scenario, o Options) (world, error) {
@@ -151,7 +151,7 @@ func (c *cast) talk(ctx context.Context, s *scenario.Scenario, n *notes) error {
 func (c *cast) say(i int, s *scenario.Scenario, beat time.Duration, frame uint32) error {
 	p := &s.Speakers[i]
 	return c.speakers[i].Send(client.Frame{
-		Payload: client.TestFrame(uint16(i+1), frame, p.Octets()), Timestamp: uint32(beat / frameTime * 960),
+		Payload: c.takes[i].Frames[frame], Timestamp: uint32(beat / frameTime * 960),
 		Marker: !p.TalksAt(beat - frameTime), LevelDBov: p.Level, Voice: true,
 	})
 }

@@ -121,7 +121,7 @@ func between(t *testing.T, what string, got, low, high float64) {
 
 func TestAGoodNetworkIsHeardInFull(t *testing.T) {
 	r := play(t, story(t, voice+"network: [{at: 2s, delay: 50ms}]"), Options{Seed: 1})
-	if r.Heard.Heard != 100 || r.Concealed != 0 || r.Hole != 0 || r.SessionsLost != 0 {
+	if r.Heard.Heard != 100 || r.Sounded != 100 || r.Silence != 0 || r.Concealed != 0 || r.Hole != 0 || r.SessionsLost != 0 {
 		t.Errorf("%+v", r.Heard)
 	}
 	between(t, "mouth to ear", r.DelayMs, 20+50+20, 20+50+60)
@@ -187,7 +187,8 @@ must: [sessions lost at most 0]
 		t.Fatal(err)
 	}
 	between(t, "heard with half of it lost", r.Heard.Heard, 10, 60)
-	if r.FramesSaid != 100 || r.SessionsLost != 0 || len(r.digests) != 1 {
+	between(t, "frames said in two seconds", float64(r.FramesSaid), 90, 100) // the last of a busy machine are late
+	if r.SessionsLost != 0 || len(r.digests) != 1 {
 		t.Errorf("%+v", r)
 	}
 }
@@ -210,6 +211,7 @@ func TestTheTable(t *testing.T) {
 	s := story(t, voice+"network: [{at: 1s}]")
 	c := &Comparison{Name: "voice", Seed: 7, Scenario: s, Off: &Run{Kbps: 59.5}, On: &Run{Kbps: 40}, Good: &Run{}}
 	c.On.Heard.Heard, c.On.DelayMs, c.Good.DelayMs = 97.5, 80, 60
+	c.On.Sounded, c.On.DominantSounded, c.On.Silence = 97.25, 96.75, 123
 	c.judge()
 	if c.Held() || len(c.Verdicts) != 1 {
 		t.Fatalf("%+v", c.Verdicts)
@@ -218,7 +220,7 @@ func TestTheTable(t *testing.T) {
 	if err := WriteTable(&out, []*Comparison{c}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"heard at least 98 %", "97.50 %", "NO", "+20 ms", "59.5", "seed 7: 1 of 1 scenarios did not hold: voice"} {
+	for _, want := range []string{"heard at least 98 %", "97.50 %", "NO", "+20 ms", "59.5", "97.25 %", "96.75 %", "123 ms", "seed 7: 1 of 1 scenarios did not hold: voice"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

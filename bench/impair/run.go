@@ -1,6 +1,7 @@
 package impair
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 // measured_from to its end.
 type Run struct {
 	ear.Heard
+	ear.Listened
 	Kbps         float64  `json:"kbps"`     // sent to the listener, headers included
 	QueueMsP95   float64  `json:"queue_ms"` // before the bottleneck, as the listener's packets found it
 	AudioBackMs  float64  `json:"audio_back_ms"`
@@ -22,8 +24,15 @@ type Run struct {
 	Changed      int      `json:"changed"`       // listeners besides the impaired one; by Compare
 	Stamped      int      `json:"stamped"`       // packets to them that asked for feedback
 	Trace        []Sample `json:"trace"`
+	Strips       []Strip  `json:"strips"`
 
 	digests []uint64 // of the other listeners
+}
+
+// Strip is what became of what a speaker said, by its sound: an ear.Cell for each 20 ms of the story.
+type Strip struct {
+	Speaker string `json:"speaker"`
+	Cells   string `json:"cells"`
 }
 
 // Sample is a second of a run.
@@ -57,6 +66,14 @@ func (r *Run) Figure(f scenario.Figure) float64 {
 		return r.Hole
 	case scenario.DominantHole:
 		return r.DominantHole
+	case scenario.Sounded:
+		return r.Sounded
+	case scenario.DominantSounded:
+		return r.DominantSounded
+	case scenario.Silence:
+		return r.Silence
+	case scenario.DominantSilence:
+		return r.DominantSilence
 	case scenario.Delay:
 		return r.DelayMs
 	case scenario.Queue:
@@ -99,14 +116,18 @@ type notes struct {
 }
 
 // evaluate makes a Run of what was noted.
-func evaluate(s *scenario.Scenario, c *cast, n *notes, down *meter) *Run {
+func evaluate(s *scenario.Scenario, c *cast, n *notes, down *meter) (*Run, error) {
 	from, to := s.MeasuredFrom.Duration, s.Lasts.Duration
 	first := c.listeners[0]
 	first.mu.Lock()
-	played := first.ear.Play(to + stragglers)
+	played, sound, err := first.ear.Listen(to+stragglers, ear.Gopus)
 	first.mu.Unlock()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Name, err)
+	}
+	sounds := sound.Compare(n.said, c.book)
 	r := &Run{
-		Heard: ear.Measure(n.said, played, from, to), Kbps: down.kbps(from, to), QueueMsP95: down.queueMsP95(from, to),
+		Heard: ear.Measure(n.said, played, from, to), Listened: sounds.Measure(from, to), Kbps: down.kbps(from, to), QueueMsP95: down.queueMsP95(from, to),
 		FailedTries: mostInAMinute(n.failed), SessionsLost: n.lost,
 	}
 	r.AudioBackMs = milliseconds(to - s.LastChange())
@@ -126,7 +147,10 @@ func evaluate(s *scenario.Scenario, c *cast, n *notes, down *meter) *Run {
 		r.Stamped += l.stamped
 	}
 	r.Trace = trace(s, n, played, down)
-	return r
+	for i := range s.Speakers {
+		r.Strips = append(r.Strips, Strip{s.Speakers[i].Name, sounds.Strip(uint16(i+1), to)})
+	}
+	return r, nil
 }
 
 // mostInAMinute is the largest number of times that lie within one.

@@ -24,7 +24,7 @@ func WriteTable(w io.Writer, list []*Comparison) error {
 		}
 	}
 	fmt.Fprintln(tw, "\t\t\t\t")
-	fmt.Fprintln(tw, "SCENARIO\tCONTROLLER\tHEARD\tLEADER\tCONCEALED\tHOLE\tDELAY\t+\tKB/S\tQUEUE")
+	fmt.Fprintln(tw, "SCENARIO\tCONTROLLER\tHEARD\tBY SOUND\tLEADER\tBY SOUND\tCONCEALED\tHOLE\tBY SOUND\tDELAY\t+\tKB/S\tQUEUE")
 	for _, c := range list {
 		for _, r := range []struct {
 			name string
@@ -40,11 +40,12 @@ func WriteTable(w io.Writer, list []*Comparison) error {
 	return err
 }
 
-// Cells are the figures that every story has, for a line of a table: heard, the leader heard, concealed, longest hole, mouth to
-// ear, what of that an unimpaired run did not have, kb/s, standing queue.
+// Cells are the figures that every story has, for a line of a table: heard, the leader heard, each as counted and by sound,
+// concealed, longest hole, counted and by sound, mouth to ear, what of that an unimpaired run did not have, kb/s, standing queue.
 func (r *Run) Cells(good *Run) []string {
 	return []string{
-		Format(r.Heard.Heard, "%"), Format(r.Dominant, "%"), Format(r.Concealed, "%"), Format(r.Hole, "ms"), Format(r.DelayMs, "ms"),
+		Format(r.Heard.Heard, "%"), Format(r.Sounded, "%"), Format(r.Dominant, "%"), Format(r.DominantSounded, "%"),
+		Format(r.Concealed, "%"), Format(r.Hole, "ms"), Format(r.Silence, "ms"), Format(r.DelayMs, "ms"),
 		fmt.Sprintf("%+.0f ms", r.DelayMs-good.DelayMs), fmt.Sprintf("%.1f", r.Kbps), Format(r.QueueMsP95, "ms"),
 	}
 }

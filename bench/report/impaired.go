@@ -19,6 +19,7 @@ var impaired = template.Must(template.New("impaired").Parse(impairedText))
 type impairedStory struct {
 	Name, Story string
 	Rows        []impairedRow
+	Seeds       [][]string // of several
 	Figures     [][]string
 	Picture     template.HTML
 }
@@ -28,13 +29,15 @@ type impairedRow struct {
 	Held          bool
 }
 
-// WriteImpairedPage draws stories of listeners in trouble as an HTML page that needs nothing but itself.
+// WriteImpairedPage draws stories of listeners in trouble as an HTML page that needs nothing but itself. Of several seeds it
+// draws the first, and has a table of all.
 func WriteImpairedPage(w io.Writer, command string, list []*impair.Comparison) error {
 	_, style, _ := strings.Cut(pageText, "<style>") // the look of the other page
 	style, _, _ = strings.Cut(style, "</style>")
 	var stories []impairedStory
 	var seed uint64
-	for _, c := range list {
+	for _, series := range impair.InSeries(list) {
+		c := series.Seeds[0] // is drawn
 		seed = c.Seed
 		s := impairedStory{Name: c.Name, Story: c.Story, Picture: timeline(c)}
 		for _, v := range c.Verdicts {
@@ -45,6 +48,11 @@ func WriteImpairedPage(w io.Writer, command string, list []*impair.Comparison) e
 			run  *impair.Run
 		}{{"off", c.Off}, {"on", c.On}, {"on, good network", c.Good}} {
 			s.Figures = append(s.Figures, append([]string{r.name}, r.run.Cells(c.Good)...))
+		}
+		if len(series.Seeds) > 1 {
+			for _, x := range series.Spreads() {
+				s.Seeds = append(s.Seeds, x.Cells(len(series.Seeds)))
+			}
 		}
 		stories = append(stories, s)
 	}
@@ -65,10 +73,9 @@ type panel struct {
 	top   float64  // of the axis; 0: fits
 	names []string // of whole values from the top down, instead of numbers
 	steps bool     // values hold until the next one
-
 }
 
-// timeline is a story's picture: rate, delay, what was heard and the rung over time, off and on.
+// timeline is a story's picture: what was heard, rate, delay and the rung over time, off and on.
 func timeline(c *impair.Comparison) template.HTML {
 	panels := []panel{
 		{name: "kb/s", steps: true, lines: []line{
@@ -83,14 +90,27 @@ func timeline(c *impair.Comparison) template.HTML {
 		{name: "redundancy", steps: true, top: 2, names: []string{"2", "1", "0"},
 			lines: []line{series(c.On, "on", "s0", func(s *impair.Sample) float64 { return float64(s.Redundancy) })}},
 	}
+	heard := []strips{{"heard with the controller off", c.Off.Strips}, {"heard with the controller on", c.On.Strips}}
 	height := panelTop + len(panels)*(panelHeight+panelGap)
+	for i := range heard {
+		height += heard[i].height() + panelGap
+	}
 	seconds := float64(max(1, len(c.On.Trace)))
 	px := func(t float64) float64 { return panelLeft + t/seconds*(chartWidth-panelLeft-plotRight) }
 	var s strings.Builder
-	legend(&s, []line{{name: "controller off", kind: "s1"}, {name: "controller on", kind: "s0"}, {name: "cap", kind: "floor"}})
+	legend(&s, []line{{name: "controller off", kind: "s1"}, {name: "controller on", kind: "s0"}, {name: "cap", kind: "floor"},
+		{name: "heard", kind: "s2"}, {name: "made up", kind: "s4"}, {name: "silent", kind: "mute"}})
 	open(&s, c.Name+" over time", chartWidth, height)
+	y := panelTop
+	for i := range heard {
+		heard[i].draw(&s, y, px)
+		y += heard[i].height()
+		ticks(&s, y, px, seconds)
+		y += panelGap
+	}
 	for i := range panels {
-		panels[i].draw(&s, panelTop+i*(panelHeight+panelGap), px, seconds)
+		panels[i].draw(&s, y, px, seconds)
+		y += panelHeight + panelGap
 	}
 	happenings(&s, c, px, height-panelGap)
 	s.WriteString("</svg>")
@@ -145,11 +165,16 @@ func (p *panel) draw(s *strings.Builder, y int, px func(float64) float64, second
 		fmt.Fprintf(s, `<path d="M%d %.1fH%.1f" class="grid"/>`, panelLeft, py(v), px(seconds))
 		fmt.Fprintf(s, `<text x="%d" y="%.1f" class="tick" text-anchor="end">%s</text>`, panelLeft-6, py(v)+4, label)
 	}
-	for t := 0.0; t <= seconds; t += 10 {
-		fmt.Fprintf(s, `<text x="%.1f" y="%d" class="tick" text-anchor="middle">%g s</text>`, px(t), y+panelHeight+15, t)
-	}
+	ticks(s, y+panelHeight, px, seconds)
 	for i := range p.lines {
 		p.drawLine(s, &p.lines[i], px, py)
+	}
+}
+
+// ticks name the seconds below a panel.
+func ticks(s *strings.Builder, bottom int, px func(float64) float64, seconds float64) {
+	for t := 0.0; t <= seconds; t += 10 {
+		fmt.Fprintf(s, `<text x="%.1f" y="%d" class="tick" text-anchor="middle">%g s</text>`, px(t), bottom+15, t)
 	}
 }
 

@@ -24,6 +24,7 @@ type impairFlags struct {
 	names     []string
 	files     []string
 	seed      uint64
+	seeds     int
 	listeners int
 	real      bool
 	parallel  int
@@ -32,6 +33,9 @@ type impairFlags struct {
 	relay     string
 	list      bool
 }
+
+// seedsMax is some hours of the stories that come along; all figures are kept in memory.
+const seedsMax = 1000
 
 // realAtOnce is how many stories share the machine in real time: each is some thousand packets a second.
 const realAtOnce = 3
@@ -43,7 +47,7 @@ func (t *tool) impairCommand() *cobra.Command {
 		Short: "Play stories of listeners in trouble, and tell what they heard",
 		Long: "Play stories of listeners in trouble, and tell what they heard. Each story is played with the congestion controller off\n" +
 			"and on, and on a good network besides, so that it shows whether anybody else noticed. In virtual time, which is the\n" +
-			"default, a seed gives the same table each time. With --real everything goes over loopback sockets and takes its time. With\n" +
+			"default, a seed gives the same table each time; --seeds plays several, and each bound must hold in each of them. With --real everything goes over loopback sockets and takes its time. With\n" +
 			"--relay nothing is played: a relay lets the network of whoever is behind it follow the story from the first media on; the\n" +
 			"daemon must be started with --advertise and the relay's address.",
 		Args: between(0, 0),
@@ -55,6 +59,7 @@ func (t *tool) impairCommand() *cobra.Command {
 	flags.StringSliceVar(&f.files, "file", nil, "stories to play from files of your own")
 	flags.BoolVar(&f.list, "list", false, "tell the stories instead of playing them")
 	flags.Uint64Var(&f.seed, "seed", 1, "what decides every loss and delay")
+	flags.IntVar(&f.seeds, "seeds", 1, "play this many seeds, from --seed on, and tell means and the worst")
 	flags.IntVar(&f.listeners, "listeners", 0, "listeners in the room; 0 is as many as the story has")
 	flags.BoolVar(&f.real, "real", false, "real sockets and real time")
 	flags.IntVar(&f.parallel, "parallel", 0, "stories at once; 0 is one a CPU, 3 with --real")
@@ -75,11 +80,19 @@ func (t *tool) benchImpair(ctx context.Context, f impairFlags) error {
 	case f.relay != "":
 		return t.relay(ctx, f, stories)
 	}
-	list, err := t.playAll(ctx, f, stories)
-	if err != nil {
-		return err
+	var list []*impair.Comparison
+	for i := range uint64(f.seeds) {
+		one, err := t.playAll(ctx, f, f.seed+i, stories)
+		if err != nil {
+			return err
+		}
+		list = append(list, one...)
 	}
-	err = errors.Join(impair.WriteTable(t.out, list), write(f.json, func(w io.Writer) error {
+	table := impair.WriteTable
+	if f.seeds > 1 {
+		table = impair.WriteSeeds
+	}
+	err = errors.Join(table(t.out, list), write(f.json, func(w io.Writer) error {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
 		return enc.Encode(list)
@@ -97,6 +110,9 @@ func (t *tool) benchImpair(ctx context.Context, f impairFlags) error {
 // command is what makes the same figures again.
 func (f *impairFlags) command() string {
 	s := fmt.Sprintf("stentor bench impair --seed %d", f.seed)
+	if f.seeds > 1 {
+		s += fmt.Sprintf(" --seeds %d", f.seeds)
+	}
 	if f.real {
 		s += " --real"
 	}
@@ -141,8 +157,8 @@ func (f *impairFlags) stories() ([]*scenario.Scenario, error) {
 			return nil, fmt.Errorf("no story %q; there are %s", name, strings.Join(known, ", "))
 		}
 	}
-	if f.listeners < 0 || f.listeners > 1000 || f.parallel < 0 {
-		return nil, errors.New("--listeners is 0 … 1000, and --parallel not below 0")
+	if f.listeners < 0 || f.listeners > 1000 || f.parallel < 0 || f.seeds < 1 || f.seeds > seedsMax {
+		return nil, fmt.Errorf("--listeners is 0 … 1000, --parallel not below 0, and --seeds 1 … %d", seedsMax)
 	}
 	return out, nil
 }
@@ -171,8 +187,8 @@ func (t *tool) tell(stories []*scenario.Scenario) error {
 }
 
 // playAll plays several stories at once; their order stays.
-func (t *tool) playAll(ctx context.Context, f impairFlags, stories []*scenario.Scenario) ([]*impair.Comparison, error) {
-	stage := &impair.Stage{Seed: f.seed, Listeners: f.listeners, Real: f.real, Bubble: impair.VirtualTime}
+func (t *tool) playAll(ctx context.Context, f impairFlags, seed uint64, stories []*scenario.Scenario) ([]*impair.Comparison, error) {
+	stage := &impair.Stage{Seed: seed, Listeners: f.listeners, Real: f.real, Bubble: impair.VirtualTime}
 	atOnce := f.parallel
 	if atOnce == 0 {
 		atOnce = runtime.NumCPU()
@@ -187,7 +203,7 @@ func (t *tool) playAll(ctx context.Context, f impairFlags, stories []*scenario.S
 	var playing sync.WaitGroup
 	for i, s := range stories {
 		turns <- true
-		progress.step("impair", s.Name, i, len(stories))
+		progress.step("impair", f.stepOf(s, seed), i, len(stories))
 		playing.Go(func() {
 			list[i], errs[i] = stage.Compare(ctx, s)
 			<-turns
@@ -195,6 +211,14 @@ func (t *tool) playAll(ctx context.Context, f impairFlags, stories []*scenario.S
 	}
 	playing.Wait()
 	return list, errors.Join(errs...)
+}
+
+// stepOf is what is being played.
+func (f *impairFlags) stepOf(s *scenario.Scenario, seed uint64) string {
+	if f.seeds > 1 {
+		return fmt.Sprintf("seed %d, %s", seed, s.Name)
+	}
+	return s.Name
 }
 
 // relay stands before a daemon until it is interrupted.

@@ -87,6 +87,20 @@ func TestAStoryIsPlayedInVirtualTimeAndGivesTheSameTableTwice(t *testing.T) {
 	}
 }
 
+func TestSeveralSeedsAreToldTogether(t *testing.T) {
+	file := storyFile(t, strings.Replace(short, "changed at most 0", "concealed at most 2 %, changed at most 0", 1))
+	args := []string{"bench", "impair", "--file", file, "--seed", "5", "--seeds", "3"}
+	stdout, stderr, err := runTool(t, args...)
+	for _, want := range []string{"concealed at most 2 %", "of 3", "sessions lost at most 0", "3 of 3", "seeds 5 to 7"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s%s", want, stdout, stderr)
+		}
+	}
+	if failed := !strings.Contains(stdout, "held in each"); failed != (err != nil) {
+		t.Errorf("%v of\n%s", err, stdout)
+	}
+}
+
 func TestAStoryThatDoesNotHoldFails(t *testing.T) {
 	file := storyFile(t, strings.Replace(short, "sessions lost at most 0", "concealed at most 0 %", 1))
 	stdout, stderr, err := runTool(t, "bench", "impair", "--file", file)
@@ -107,6 +121,7 @@ func TestImpairThatCannotBeMeantIsRefused(t *testing.T) {
 		{[]string{"--relay", "127.0.0.1:0=127.0.0.1:1"}, "follows one story"},
 		{[]string{"--relay", "127.0.0.1:0", "--scenario", "outage"}, "want listen=target"},
 		{[]string{"--listeners", "-1"}, "--listeners"},
+		{[]string{"--seeds", "0"}, "--seeds 1 …"},
 	} {
 		if code, _, stderr := ask("nowhere", append([]string{"bench", "impair"}, c.args...)...); code != exitUsage || !strings.Contains(stderr, c.want) {
 			t.Errorf("%v: exit %d, %s", c.args, code, stderr)

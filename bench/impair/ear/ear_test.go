@@ -271,7 +271,7 @@ func TestTheDominantSpeakerIsTold(t *testing.T) {
 	for i := range 100 {
 		at := time.Duration(i) * frameTime
 		said = append(said, Said{at, 1, uint32(i), true}, Said{at, 2, uint32(i), false})
-		plays = append(plays, Play{at + 100*ms, 1, uint32(i)})
+		plays = append(plays, Play{At: at + 100*ms, Speaker: 1, N: uint32(i)})
 	}
 	h := Measure(said, Played{Plays: plays}, 0, time.Minute)
 	if h.Heard != 50 || h.Dominant != 100 || h.Hole != 0 || h.DominantHole != 0 || h.DelayMs != 100 {

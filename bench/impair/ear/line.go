@@ -1,6 +1,7 @@
 package ear
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -10,6 +11,14 @@ const (
 	jitterHistory = 500
 	// jitterQuantile of the lateness is waited for: kDefaultDelayManager's 0.95.
 	jitterQuantile = 0.95
+	// reorderPart is what a frame counts for in the share of those that come behind later ones (kReorderForgetFactor's
+	// complement), and reorderFirst by what the first ones count more; reorderBuckets of a frame each are looked at: 2 s.
+	reorderPart, reorderFirst = 0.0007, 2
+	reorderBuckets            = 100
+	// lossPrice is how much longer one waits for frames that come late, if that brings a hundredth of all (kMsPerLossPercent).
+	lossPrice = 20 * time.Millisecond
+	// knownFrames are remembered, so that copies do not count: 2 s, kPacketHistorySizeMs.
+	knownFrames = 100
 	// transitWindow is over which the fastest frame is what the others are late against, as in NetEq's relative delay tracker.
 	transitWindow = 2 * time.Second
 	// stretchPause lies between two changes of tempo: 20 ms in 120 are a sixth, about what NetEq's accelerate and
@@ -60,12 +69,17 @@ func (l *line) play(until time.Duration, out *Played) {
 // take puts a packet's frames into the buffer. Those that were played already, or should have been, are of no use.
 func (l *line) take(a *arrival) {
 	l.came[a.seq] = true
+	for _, f := range a.frames[a.copies:] { // what it was sent for goes first: behind it, copies are late, before it they would be in order
+		l.late.note(f)
+	}
+	for _, f := range a.frames[:a.copies] {
+		l.late.note(f)
+	}
 	for _, f := range a.frames {
 		i, has := slices.BinarySearchFunc(l.buffer, f.ts, func(b frame, ts int64) int { return int(b.ts - ts) })
 		if has {
 			continue
 		}
-		l.late.note(f)
 		if l.begun && f.ts < l.next-frameSamples/2 {
 			continue
 		}
@@ -101,6 +115,7 @@ func (l *line) tick(now time.Duration, out *Played) {
 	}
 	if delay < target && l.steady > stretchPause && len(l.missed) == 0 {
 		l.steady = 0 // what is being played is drawn out: heard, not made up
+		out.Drawn = append(out.Drawn, now)
 		return
 	}
 	l.emit(now, out)
@@ -151,13 +166,18 @@ func (l *line) emit(now time.Duration, out *Played) {
 	f := l.buffer[0]
 	l.buffer = l.buffer[1:]
 	l.next, l.last, l.madeUp = f.ts+frameSamples, f.seq, 0
-	out.Plays = append(out.Plays, Play{At: now, Speaker: f.speaker, N: f.n})
+	out.Plays = append(out.Plays, Play{At: now, Speaker: f.speaker, N: f.n, octets: f.octets})
 }
 
 func samples(ts int64) time.Duration { return time.Duration(ts) * time.Second / 48000 }
 
-// lateness is how much later than the fastest of late the frames come.
+// lateness is how much later than the fastest of late the frames come. What comes in order and what comes behind a later frame,
+// as redundancy does that fills a gap, are two things: for the first ones one waits as long as nearly all take, for the others as long as it pays.
 type lateness struct {
+	known    [knownFrames]int64 // ts of the last frames, a ring
+	seen     int                // frames so far
+	newest   int64              // ts
+	behind   [reorderBuckets]float64
 	transits []transit // of transitWindow, those that may become the least, ascending
 	history  []time.Duration
 	at       int
@@ -167,9 +187,19 @@ type lateness struct {
 
 type transit struct{ at, is time.Duration }
 
-// note books a frame.
+// note books a frame, unless it is a copy of one that came.
 func (t *lateness) note(f frame) {
+	if t.knows(f.ts) {
+		return
+	}
 	is := f.came - samples(f.ts)
+	if t.seen > 1 && f.ts < t.newest {
+		t.count++
+		t.shift(int(max(0, is-t.base(f.came)) / frameTime))
+		return
+	}
+	t.newest = f.ts
+	t.shift(0)
 	for len(t.transits) > 0 && t.transits[len(t.transits)-1].is >= is {
 		t.transits = t.transits[:len(t.transits)-1]
 	}
@@ -184,6 +214,41 @@ func (t *lateness) note(f frame) {
 	t.count++
 }
 
+// knows tells whether a frame has come before, and remembers it.
+func (t *lateness) knows(ts int64) bool {
+	if slices.Contains(t.known[:min(t.seen, knownFrames)], ts) {
+		return true
+	}
+	t.known[t.seen%knownFrames] = ts
+	t.seen++
+	return false
+}
+
+// shift books by how many frames' time a frame came behind a later one, 0 for one that did not.
+func (t *lateness) shift(bucket int) {
+	part := max(reorderPart, min(1, reorderFirst/float64(t.seen+1)))
+	for i := range t.behind {
+		t.behind[i] *= 1 - part
+	}
+	if bucket < reorderBuckets {
+		t.behind[bucket] += part
+	}
+}
+
+// worthwhile is how long to wait for what comes behind, when one waits for base anyway: each frame's time longer costs as
+// much, and what would be missing then costs lossPrice a hundredth.
+func (t *lateness) worthwhile(base time.Duration) time.Duration {
+	missing, least, best := 1.0, math.Inf(1), 0
+	for i, share := range t.behind {
+		missing -= share
+		cost := float64(max(0, time.Duration(i)*frameTime-base)) + 100*float64(lossPrice)*max(0, missing)
+		if cost < least {
+			least, best = cost, i
+		}
+	}
+	return time.Duration(best+1) * frameTime
+}
+
 // base is the least transit of late.
 func (t *lateness) base(now time.Duration) time.Duration {
 	for len(t.transits) > 1 && now-t.transits[0].at > transitWindow {
@@ -192,12 +257,13 @@ func (t *lateness) base(now time.Duration) time.Duration {
 	return t.transits[0].is
 }
 
-// target is how long a frame is to wait against the fastest: the quantile of the lateness, and a frame.
+// target is how long a frame is to wait against the fastest: the quantile of the lateness, and a frame, or what is worthwhile.
 func (t *lateness) target() time.Duration {
 	if t.count >= 8 || t.cached == 0 { // worked out anew each 8 frames
 		sorted := slices.Clone(t.history)
 		slices.Sort(sorted)
 		t.cached = sorted[int(float64(len(sorted)-1)*jitterQuantile)] + frameTime
+		t.cached = max(t.cached, t.worthwhile(t.cached))
 		t.count = 0
 	}
 	return t.cached

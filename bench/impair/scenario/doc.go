@@ -13,7 +13,10 @@
 //	  - {at: 40s, what: it arrives}
 //	must:
 //	  - longest hole at most 500 ms
+//	  - sounded at least 98 %
 //	  - concealed at most 0.5 of off
 //
 // A step of the network says everything: what it does not name is as on a good network. Mistakes are told with their line.
+//
+// Figures with "heard" and "hole" are counted: frames that were played. "Sounded" and "silence" are the same by the sound of them.
 package scenario

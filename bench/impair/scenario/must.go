@@ -20,6 +20,13 @@ const (
 	Hole         Figure = "longest hole"   // ms, in which nobody was heard
 	DominantHole Figure = "dominant hole"  // ms, in which the dominant speaker was not
 	Delay        Figure = "mouth to ear"   // ms, mean
+
+	// These four are the same by the sound of what was decoded.
+	Sounded         Figure = "sounded"          // %, of what all have said
+	DominantSounded Figure = "dominant sounded" // %, of what the dominant speaker has said
+	Silence         Figure = "longest silence"  // ms, in which nobody was heard
+	DominantSilence Figure = "dominant silence" // ms, in which the dominant speaker was not
+
 	Queue        Figure = "standing queue" // ms, 95th percentile of what the listener's packets meet
 	AudioBack    Figure = "audio back"     // ms, after the network's last change
 	TopRung      Figure = "top rung"       // s, after the network's last change
@@ -31,7 +38,8 @@ const (
 
 // units are what a bound may be followed by.
 var units = map[Figure]string{
-	Heard: "%", Dominant: "%", Concealed: "%", Hole: "ms", DominantHole: "ms", Delay: "ms", Queue: "ms", AudioBack: "ms",
+	Heard: "%", Dominant: "%", Concealed: "%", Hole: "ms", DominantHole: "ms",
+	Sounded: "%", DominantSounded: "%", Silence: "ms", DominantSilence: "ms", Delay: "ms", Queue: "ms", AudioBack: "ms",
 	TopRung: "s", FailedTries: "", SessionsLost: "", Changed: "", Stamped: "",
 }
 
@@ -52,15 +60,18 @@ type Must struct {
 func (m Must) String() string { return m.text }
 
 // Holds tells whether a figure, on and off, is as it must be.
-func (m Must) Holds(on, off float64) bool {
+func (m Must) Holds(on, off float64) bool { return m.Room(on, off) >= 0 }
+
+// Room is by how much a figure could be worse, in its unit; below zero it does not hold.
+func (m Must) Room(on, off float64) float64 {
 	bound := m.Bound
 	if m.OfOff {
 		bound *= off
 	}
 	if m.Least {
-		return on >= bound
+		return on - bound
 	}
-	return on <= bound
+	return bound - on
 }
 
 // UnmarshalYAML implements yaml.Unmarshaler.

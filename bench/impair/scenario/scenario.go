@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"stentor/bench/impair/model"
+	"stentor/bench/impair/speech"
 )
 
 // Scenario is a story. Immutable once read.
@@ -60,9 +61,10 @@ type Step struct {
 const (
 	sizeMax     = 64 << 10
 	lastsMax    = 10 * time.Minute
-	speakersMax = 16
+	speakersMax = speech.SpeakersMax
 	stepsMax    = 1000
 	wayDefault  = 20 * time.Millisecond
+	octetsMin   = speech.OctetsMin // of 20 ms
 )
 
 var nameShape = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
@@ -156,8 +158,8 @@ func (p *Speaker) validate(lasts time.Duration) error {
 	switch {
 	case p.Name == "":
 		return errors.New("speakers: somebody has no name")
-	case octets < 16 || octets > 1200:
-		return fmt.Errorf("line %d: %s at %d b/s would send %d octets in 20 ms; want 16 … 1200", max(p.Rate.line, 1), p.Name, p.Rate.Bps, octets)
+	case octets < octetsMin || octets > 1200:
+		return fmt.Errorf("line %d: %s at %d b/s would send %d octets in 20 ms; want %d … 1200", max(p.Rate.line, 1), p.Name, p.Rate.Bps, octets, octetsMin)
 	case p.Level < -50 || p.Level > 0:
 		return fmt.Errorf("speakers: %s at %d dBov; want -50 … 0", p.Name, p.Level)
 	}
