@@ -17,6 +17,7 @@ type doubt struct {
 	calm   int64 // µs without congestion, with feedback
 	clean  int64 // µs without congestion and loss
 	acked  int   // packets ever told of
+	saved  int   // packets that came because they were sent again
 	moved  bool  // a rung or RED was changed
 
 	from    int64 // packets sent before are no evidence: the move had not taken effect, or a probe filled the queue
@@ -37,13 +38,15 @@ type sent struct {
 	state uint8
 }
 
-// States of a packet, and the mark of a probe.
+// States of a packet, and the marks of a probe and of what was sent again.
 const (
 	nothing = iota
 	inFlight
 	lost
 	received
+	resent  = 0x40
 	probing = 0x80
+	marks   = resent | probing
 )
 
 const (
@@ -102,7 +105,7 @@ func (d *doubt) feedback(f *Feedback, t int64) bool {
 			break
 		}
 		p := &d.ring[seq%sentMax]
-		state := p.state &^ probing
+		state := p.state &^ marks
 		if state == nothing || state == received || p.tag != uint8(seq/sentMax) {
 			continue
 		}
@@ -147,12 +150,16 @@ func (d *doubt) extend(at int64) int64 {
 }
 
 func (d *doubt) arrive(p *sent, sentAt, arrived, t int64) {
-	again := p.state&^probing == lost // it was only late
-	mark := p.state & probing
+	again := p.state&^marks == lost // it was only late
+	mark := p.state & marks
 	p.state = received | mark
 	d.acked++
-	if mark != 0 {
+	if mark&probing != 0 {
 		d.probe.arrive(int(p.size), arrived)
+		return
+	}
+	if mark&resent != 0 { // the network has lost it once, and its delay is none
+		d.saved++
 		return
 	}
 	if again {
@@ -191,6 +198,18 @@ func (d *doubt) miss(p *sent, sentAt int64) {
 		d.runStart = sentAt
 	}
 	d.run++
+}
+
+// resend notes that a packet is sent again. Who asks for it before feedback tells of it misses it.
+func (d *doubt) resend(seq uint16, t int64) {
+	p := &d.ring[seq%sentMax]
+	if p.state == nothing || p.tag != uint8(seq/sentMax) {
+		return
+	}
+	if p.state&^marks == inFlight {
+		d.miss(p, t-int64(uint32(t)-p.at))
+	}
+	p.state |= resent
 }
 
 // endRun counts the losses before a packet that arrived, unless they are an outage.
