@@ -8,6 +8,7 @@ type History struct {
 	born  time.Time
 	lines []past
 	left  int // octets that may be sent again now
+	asked uint64
 }
 
 // past is one line's. Each number has its place.
@@ -26,6 +27,7 @@ type Sent struct {
 	Stamped bool
 	Hollow  bool // nothing but padding
 
+	asked bool   // for, by the listener
 	times uint8  // it was sent; 0: this place is empty
 	at    uint32 // when first, in ms since the history began
 	again uint16 // when last, in ms since then
@@ -89,10 +91,14 @@ func NewHistory(lines int, now time.Time) *History {
 
 func (h *History) ms(now time.Time) uint32 { return uint32(max(0, now.Sub(h.born).Milliseconds())) }
 
+// age is how long ago a packet was sent for the first time, in ms. Clocks of the Reader and of shards were read at different
+// moments: it may have been sent after now.
+func (h *History) age(s *Sent, now time.Time) uint32 { return max(h.ms(now), s.at) - s.at }
+
 // Add remembers a packet of n octets that is sent now, for the first time.
 func (h *History) Add(line int, s Sent, n int, now time.Time) {
 	p := &h.lines[line]
-	s.times, s.at, s.again = 1, h.ms(now), 0
+	s.times, s.at, s.again, s.asked = 1, h.ms(now), 0, false
 	p.ring[s.Seq%historySize], p.last = s, s.Seq
 	h.left = min(h.left+n/resendShare, resendBurst)
 }
@@ -103,6 +109,10 @@ func (h *History) Asked(line int, seq uint16, may bool, rtt time.Duration, now t
 	s := &h.lines[line].ring[seq%historySize]
 	if s.times == 0 || s.Seq != seq {
 		return Sent{}, RefusedUnknown
+	}
+	if !s.asked {
+		s.asked = true
+		h.asked++
 	}
 	if why := h.may(s, trip(rtt), now); why != Granted {
 		return Sent{}, why
@@ -122,7 +132,7 @@ func trip(rtt time.Duration) uint32 {
 }
 
 func (h *History) may(s *Sent, wait uint32, now time.Time) Refusal {
-	age := h.ms(now) - s.at
+	age := h.age(s, now)
 	switch {
 	case s.Hollow:
 		return RefusedPadding
@@ -140,12 +150,12 @@ func (h *History) may(s *Sent, wait uint32, now time.Time) Refusal {
 
 func (h *History) grant(s *Sent, now time.Time) Sent {
 	s.times++
-	s.again = uint16(h.ms(now) - s.at)
+	s.again = uint16(h.age(s, now))
 	return *s
 }
 
-// First tells whether a packet that was granted is sent again for the first time.
-func (s *Sent) First() bool { return s.times == 2 }
+// Nacked is how many packets were asked for so far, each counted once.
+func (h *History) Nacked() uint64 { return h.asked }
 
 // Paid takes what was sent again from what may be.
 func (h *History) Paid(n int) { h.left -= n }
@@ -162,7 +172,7 @@ func (h *History) Lost(line int, l *Ladder, depth uint8, rtt time.Duration, now 
 		if s.times == 0 || s.Seq != p.last-i || s.Hollow {
 			continue
 		}
-		age := h.ms(now) - s.at
+		age := h.age(s, now)
 		if age > resendOld {
 			break
 		}
