@@ -37,15 +37,14 @@ func newControl(p *Peer, now time.Time) *control {
 	if !plane.adapt {
 		return nil
 	}
-	c, nack := cc.Config{Forbid: p.room.forbid, Probe: true}, false
+	c := cc.Config{Forbid: p.room.forbid, Probe: true, Resend: true}
 	for _, ln := range p.config.Lines {
 		c.Feedback = c.Feedback || ln.TWCCID != 0
-		nack = nack || ln.NACK
+		c.NACK = c.NACK || ln.NACK
 		if ln.RedundancyPT != 0 {
 			c.RED = depthMax
 		}
 	}
-	c.Resend = c.Feedback && !nack // who asks for it needs no watching
 	return &control{ladder: cc.New(c, now)}
 }
 

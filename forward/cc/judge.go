@@ -36,7 +36,7 @@ const (
 
 	// healthyFor is how long a leg must be clean at the top for the doubt to end.
 	healthyFor = 4 * second
-	// resignedFor is the same where loss is random, RED not to be had and nothing sent again: feedback would tell nothing new.
+	// resignedFor is the same where loss is random, RED not to be had and nothing sent again by feedback, which would tell nothing new.
 	resignedFor = 10 * second
 	healthyN    = 50 // packets told of, at the least
 	restFor     = 10 * second
@@ -382,7 +382,7 @@ func (l *Ladder) settled(t int64) bool {
 	if l.red == 0 && d.clean >= healthyFor {
 		return true
 	}
-	return l.config.RED == 0 && !l.config.Resend && d.calm >= resignedFor
+	return l.config.RED == 0 && (l.config.NACK || !l.config.Resend) && d.calm >= resignedFor
 }
 
 func (l *Ladder) settleDoubt(t int64) {

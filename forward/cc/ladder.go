@@ -13,7 +13,8 @@ type Config struct {
 	RED      uint8  // greatest depth of redundancy, 0 to 2; 0 also for who did not negotiate RED
 	Feedback bool   // transport-wide feedback was negotiated
 	Probe    bool   // the caller sends padding when Decision.Probe asks
-	Resend   bool   // the caller sends again what feedback tells lost (History.Lost), and has nothing better to go by
+	Resend   bool   // the caller sends again what feedback tells lost (History.Lost)
+	NACK     bool   // and what the listener asks for (History.Asked)
 	Forbid   uint8  // bit r: rung r is forbidden. All forbidden: Live is not
 	Overhead uint16 // octets of a packet besides Opus, from IP to tag; 0: 72, which is right for IPv4
 }

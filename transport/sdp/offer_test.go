@@ -45,7 +45,7 @@ func exported(l Line) Line {
 	return Line{
 		Mid: l.Mid, Kind: l.Kind, Direction: l.Direction, Rejected: l.Rejected,
 		OpusPT: l.OpusPT, RedPT: l.RedPT, OpusFmtp: l.OpusFmtp, LevelID: l.LevelID, MidID: l.MidID, TWCCID: l.TWCCID,
-		TWCC: l.TWCC, SSRCs: l.SSRCs,
+		TWCC: l.TWCC, NACK: l.NACK, SSRCs: l.SSRCs,
 	}
 }
 
