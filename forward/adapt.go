@@ -239,7 +239,7 @@ func (s *shard) probe(l *leg, padding int, now time.Time) {
 	}
 	s.out.Commit(n, &l.dest)
 	l.control.ladder.SentProbe(l.control.seq, n+wireOverhead, now)
-	l.notePadding(ln, uint16(seq), now)
+	l.notePadding(ln, seq, now)
 	ln.seq = seq
 	ln.off-- // what follows has a number more
 	l.packets++

@@ -42,7 +42,7 @@ func (l *leg) mayAsk() bool {
 
 // note remembers a packet of n octets that is sent on a line.
 func (l *leg) note(ln *outLine, pk *Packet, f *form, n int) {
-	s := cc.Sent{Ref: pk.index, Seq: uint16(f.seq), TWCC: f.twcc, Stamped: f.stamped, Cover: f.cover, Form: f.depth}
+	s := cc.Sent{Ref: pk.index, Seq: f.seq, TWCC: f.twcc, Stamped: f.stamped, Cover: f.cover, Form: f.depth}
 	if pk.hush > 0 {
 		s.Ref, s.Form = uint64(pk.ts)<<32|uint64(pk.csrc), formHush+pk.hush-1
 	}
@@ -53,7 +53,7 @@ func (l *leg) note(ln *outLine, pk *Packet, f *form, n int) {
 const formHush = depthMax + 1
 
 // notePadding remembers a number that padding took.
-func (l *leg) notePadding(ln *outLine, seq uint16, now time.Time) {
+func (l *leg) notePadding(ln *outLine, seq uint64, now time.Time) {
 	if l.history != nil {
 		l.history.Add(int(ln.at), cc.Sent{Seq: seq, Hollow: true}, 0, now)
 	}
@@ -86,15 +86,23 @@ func (s *shard) takeNack(l *leg, packet []byte, now time.Time) {
 	}
 	nack, _ := cc.ParseNack(packet)
 	ln, why := l.askable(nack.Media)
+	if ln == nil {
+		s.refused[why].Add(1)
+		return
+	}
+	for noted := nack; ; {
+		seq, ok := noted.Next()
+		if !ok {
+			break
+		}
+		l.history.Ask(int(ln.at), seq)
+	}
+	l.nacked = l.history.Nacked()
 	rtt, sent := l.trip(), false
 	for {
 		seq, ok := nack.Next()
 		if !ok {
 			break
-		}
-		if ln == nil {
-			s.refused[why].Add(1)
-			continue
 		}
 		again, why := l.history.Asked(int(ln.at), seq, l.mayResend(), rtt, now)
 		if why != cc.Granted {
@@ -102,9 +110,6 @@ func (s *shard) takeNack(l *leg, packet []byte, now time.Time) {
 			continue
 		}
 		sent = s.resend(l, ln, &again, now) || sent
-	}
-	if ln != nil {
-		l.nacked = l.history.Nacked()
 	}
 	if sent {
 		s.out.Flush() // now: it is late already
@@ -169,10 +174,7 @@ func (s *shard) resend(l *leg, ln *outLine, again *cc.Sent, now time.Time) bool 
 		s.refused[cc.RefusedGone].Add(1)
 		return false
 	}
-	f := form{
-		seq:     ln.seq - uint64(uint16(ln.seq)-again.Seq), // not after the last one sent
-		stamped: again.Stamped, twcc: again.TWCC, cover: again.Cover,
-	}
+	f := form{seq: again.Seq, stamped: again.Stamped, twcc: again.TWCC, cover: again.Cover}
 	if again.Form < formHush {
 		f.depth = again.Form
 	}

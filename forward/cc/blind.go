@@ -11,7 +11,7 @@ const (
 	blindTrial = 0.10
 	// nackTrial is the same where the listener asks for what it misses, and gets most of it: who had been sent all voices
 	// without a hole at 10 % of loss went to one voice in packets of 120 ms.
-	nackTrial = lossTrial
+	nackTrial = blindMuch
 	// blindSettle is the least time between two moves: two reports of Firefox, which come every 2 to 5 s.
 	blindSettle = 6 * second
 )

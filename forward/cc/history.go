@@ -2,7 +2,7 @@ package cc
 
 import "time"
 
-// History is what a leg was sent of late, and decides what of it is sent again. It costs 4.7 KB for three lines, so only legs
+// History is what a leg was sent of late, and decides what of it is sent again. It costs 6.2 KB for three lines, so only legs
 // have one that may need it. Owned by the leg's shard.
 type History struct {
 	born  time.Time
@@ -14,13 +14,13 @@ type History struct {
 // past is one line's. Each number has its place.
 type past struct {
 	ring [historySize]Sent
-	last uint16 // number last sent
+	last uint64 // number last sent
 }
 
 // Sent is a packet as it was sent on a line. What Ref and Form say is the caller's: enough to make it again, octet by octet.
 type Sent struct {
 	Ref     uint64
-	Seq     uint16
+	Seq     uint64 // extended: under half of one it would be another packet's
 	TWCC    uint16 // transport-wide number, if Stamped
 	Form    uint8
 	Cover   uint8 // so many packets before it on the line it carries, too (RFC 2198)
@@ -69,12 +69,13 @@ const (
 	RefusedBudget             // a quarter of what is sent was sent again already
 	RefusedCongested          // the network is full
 	RefusedPadding            // nothing was in it
+	RefusedMended             // redundancy has brought it
 	RefusedNegotiated         // by a NACK that was not negotiated
 	RefusedGone               // the program has passed it
 	RefusalsN                 // how many there are
 )
 
-var refusalNames = [RefusalsN]string{"granted", "unknown", "old", "often", "soon", "budget", "congested", "padding", "not_negotiated", "gone"}
+var refusalNames = [RefusalsN]string{"granted", "unknown", "old", "often", "soon", "budget", "congested", "padding", "mended", "not_negotiated", "gone"}
 
 // String is the refusal's name in metrics.
 func (r Refusal) String() string {
@@ -103,24 +104,58 @@ func (h *History) Add(line int, s Sent, n int, now time.Time) {
 	h.left = min(h.left+n/resendShare, resendBurst)
 }
 
-// Asked decides about a number that a listener asks for (RFC 4585 §6.2.1). may is Decision.Resend. What is granted is to be sent
-// again now, and told to Paid.
-func (h *History) Asked(line int, seq uint16, may bool, rtt time.Duration, now time.Time) (Sent, Refusal) {
-	s := &h.lines[line].ring[seq%historySize]
-	if s.times == 0 || s.Seq != seq {
-		return Sent{}, RefusedUnknown
-	}
-	if !s.asked {
+// Ask notes a number that a listener asks for (RFC 4585 §6.2.1). All of a message are noted before Asked decides: what it does
+// not ask for has come.
+func (h *History) Ask(line int, seq uint16) {
+	if s := h.lines[line].at(seq); s != nil && !s.asked {
 		s.asked = true
 		h.asked++
+	}
+}
+
+// Asked decides about a number that a listener asks for. may is Decision.Resend. What is granted is to be sent again now, and told
+// to Paid.
+func (h *History) Asked(line int, seq uint16, may bool, rtt time.Duration, now time.Time) (Sent, Refusal) {
+	p := &h.lines[line]
+	s := p.at(seq)
+	if s == nil {
+		return Sent{}, RefusedUnknown
 	}
 	if why := h.may(s, trip(rtt), now); why != Granted {
 		return Sent{}, why
 	}
-	if !may {
+	switch {
+	case !may:
 		return Sent{}, RefusedCongested
+	case p.mended(seq):
+		return Sent{}, RefusedMended
 	}
 	return h.grant(s, now), Granted
+}
+
+// at is the packet of a number, nil if there is none any more.
+func (p *past) at(seq uint16) *Sent {
+	if s := &p.ring[seq%historySize]; s.times > 0 && uint16(s.Seq) == seq {
+		return s
+	}
+	return nil
+}
+
+// mended tells whether one of the packets behind one has brought it, too: its listener, who goes by numbers, asks for it still.
+func (p *past) mended(seq uint16) bool {
+	back := uint8(1)
+	first := p.at(seq).Seq + 1
+	for n := first; n <= min(p.last, first+historySize) && back <= 2; n++ {
+		s := &p.ring[n%historySize]
+		if s.times == 0 || s.Seq != n || s.Hollow {
+			continue
+		}
+		if s.Cover >= back && !s.asked {
+			return true
+		}
+		back++
+	}
+	return false
 }
 
 // trip is a round trip in ms.
@@ -167,7 +202,7 @@ func (h *History) Lost(line int, l *Ladder, depth uint8, rtt time.Duration, now 
 	p := &h.lines[line]
 	wait := trip(rtt) + feedbackSpan
 	var after [2]*Sent // packets sent behind the one looked at, the next one first
-	for i := range uint16(historySize) {
+	for i := range uint64(historySize) {
 		s := &p.ring[(p.last-i)%historySize]
 		if s.times == 0 || s.Seq != p.last-i || s.Hollow {
 			continue

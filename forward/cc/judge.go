@@ -17,6 +17,8 @@ const (
 	// lossTrial without a queue is worth a step down on trial where redundancy is not to be had. At 0.10 a listener
 	// without RED under 20 % of loss in bursts went down for nothing, to packets of 120 ms, and heard holes of 1.2 s.
 	lossTrial = 0.25
+	// lossResend is the same where most of it is mended by sending it again: three deviations of 20 % in bursts of three.
+	lossResend = 0.40
 	// lossMuch is worth one even where it is: chance seldom loses that much, and on a path that drops what is too much
 	// redundancy would be two seconds of more of it.
 	lossMuch = 0.50
@@ -281,6 +283,9 @@ func (l *Ladder) weighLoss(t int64) {
 	least := lossMuch
 	if l.config.RED == 0 || t < l.unred.until {
 		least = lossTrial
+		if l.config.Resend {
+			least = lossResend
+		}
 	}
 	p, n, _ := l.doubt.losses(t)
 	if n < lossN || p < least || l.doubt.last.received == 0 {
