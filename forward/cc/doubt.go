@@ -18,6 +18,7 @@ type doubt struct {
 	clean  int64 // µs without congestion and loss
 	acked  int   // packets ever told of
 	saved  int   // packets that came because they were sent again
+	lapsed int64 // what was sent before is not to be sent again: an outage has ended
 	moved  bool  // a rung or RED was changed
 
 	from    int64 // packets sent before are no evidence: the move had not taken effect, or a probe filled the queue
@@ -212,6 +213,20 @@ func (d *doubt) resend(seq uint16, t int64) {
 	p.state |= resent
 }
 
+// fate is what feedback says of a packet.
+func (d *doubt) fate(seq uint16, t int64) Fate {
+	p := &d.ring[seq%sentMax]
+	switch state := p.state &^ marks; {
+	case p.tag != uint8(seq/sentMax) || t-int64(uint32(t)-p.at) < d.lapsed:
+		return Unknown
+	case state == lost:
+		return Lost
+	case state == received:
+		return Received
+	}
+	return Unknown
+}
+
 // endRun counts the losses before a packet that arrived, unless they are an outage.
 func (d *doubt) endRun(sentAt, t int64) {
 	if d.run == 0 {
@@ -252,7 +267,7 @@ func (d *doubt) outage(t int64) {
 	d.last = signals{}
 	clear(d.bins[:])
 	d.after = tally{from: t}
-	d.calm, d.clean, d.judged = 0, 0, t
+	d.calm, d.clean, d.judged, d.lapsed = 0, 0, t, t
 }
 
 // change tells that what is sent changes now: evidence begins when that has reached the wire, at the room's next

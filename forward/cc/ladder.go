@@ -181,9 +181,10 @@ type Fate uint8
 
 // Fates.
 const (
-	Unknown  Fate = iota // nothing was told of it, or it was long ago
-	Lost                 // so far: it may be late
-	Received             // it has come, in the end
+	Unknown Fate = iota // nothing was told of it, or it was long ago, or before an outage has ended: what was said then would
+	// come in one clump, in front of what is said now
+	Lost     // so far: it may be late
+	Received // it has come, in the end
 )
 
 // Fate is what feedback says of a transport-wide number.
@@ -191,16 +192,7 @@ func (l *Ladder) Fate(seq uint16) Fate {
 	if l.doubt == nil {
 		return Unknown
 	}
-	p := &l.doubt.ring[seq%sentMax]
-	switch state := p.state &^ marks; {
-	case p.tag != uint8(seq/sentMax):
-		return Unknown
-	case state == lost:
-		return Lost
-	case state == received:
-		return Received
-	}
-	return Unknown
+	return l.doubt.fate(seq, l.last)
 }
 
 // Saved returns how many packets came because they were sent again, as far as feedback tells, since the last call.

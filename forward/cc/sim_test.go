@@ -558,14 +558,15 @@ func (s *sim) finish() outcome {
 			o.heard[slot] = 100 * float64(ok) / float64(n)
 		}
 	}
-	last := -1.0
-	for f := range s.frames[0] {
-		if at, ok := s.heardAt[0][f]; ok && at > 5000 {
-			if last >= 0 {
-				o.hole = max(o.hole, int(at-last))
-			}
-			last = max(last, at)
+	var times []float64 // what was sent again comes later than what follows it
+	for _, at := range s.heardAt[0] {
+		if at > 5000 {
+			times = append(times, at)
 		}
+	}
+	slices.Sort(times)
+	for i := 1; i < len(times); i++ {
+		o.hole = max(o.hole, int(times[i]-times[i-1]))
 	}
 	for i := 5; i < s.seconds; i++ {
 		if s.minDelay[i] < 1e9 {
@@ -607,4 +608,4 @@ func gilbert(p, burst float64) func(*rand.Rand, *world) bool {
 	}
 }
 
-var full = Config{RED: 2, Feedback: true, Probe: true}
+var full = Config{RED: 2, Feedback: true, Probe: true, Resend: true}
