@@ -36,6 +36,11 @@ func (rd *Reader) RTCP(s *transport.Session, packet []byte, now time.Time) {
 	if !ok {
 		return
 	}
+	rd.compound(p, plain, now)
+}
+
+// compound takes one apart that is decrypted.
+func (rd *Reader) compound(p *Peer, plain []byte, now time.Time) {
 	for len(plain) > 0 {
 		n := rtcpLength(plain)
 		if n == 0 {
