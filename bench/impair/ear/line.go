@@ -33,6 +33,7 @@ type line struct {
 	buffer []frame        // not played yet, in order of ts
 	next   int64          // ts to be played at the next tick
 	last   int64          // seq of the last frame played
+	newest int64          // seq that came
 	begun  bool
 	stall  int // ticks since the buffer ran dry
 	steady int // ticks since the tempo was changed
@@ -46,7 +47,7 @@ func (l *line) play(until time.Duration, out *Played) {
 	if len(l.arrivals) == 0 {
 		return
 	}
-	l.came, l.buffer, l.begun, l.stall, l.missed, l.late, l.madeUp = map[int64]bool{}, nil, false, 0, nil, lateness{}, 0
+	l.came, l.buffer, l.begun, l.stall, l.missed, l.late, l.madeUp, l.newest = map[int64]bool{}, nil, false, 0, nil, lateness{}, 0, l.arrivals[0].seq
 	rest := l.arrivals
 	for now := l.arrivals[0].at + frameTime; now < until; now += frameTime {
 		for len(rest) > 0 && rest[0].at <= now {
@@ -59,13 +60,14 @@ func (l *line) play(until time.Duration, out *Played) {
 
 // take puts a packet's frames into the buffer. Those that were played already, or should have been, are of no use.
 func (l *line) take(a *arrival) {
-	l.came[a.seq] = true
+	reordered := a.seq < l.newest
+	l.came[a.seq], l.newest = true, max(l.newest, a.seq)
 	for _, f := range a.frames {
 		i, has := slices.BinarySearchFunc(l.buffer, f.ts, func(b frame, ts int64) int { return int(b.ts - ts) })
 		if has {
 			continue
 		}
-		l.late.note(f)
+		l.late.note(f, reordered)
 		if l.begun && f.ts < l.next-frameSamples/2 {
 			continue
 		}
@@ -163,25 +165,30 @@ type lateness struct {
 	at       int
 	count    int
 	cached   time.Duration
+	order    reordering
 }
 
 type transit struct{ at, is time.Duration }
 
-// note books a frame.
-func (t *lateness) note(f frame) {
+// note books a frame. One that others have overtaken, or that was sent again, is waited for only if that pays.
+func (t *lateness) note(f frame, reordered bool) {
 	is := f.came - samples(f.ts)
 	for len(t.transits) > 0 && t.transits[len(t.transits)-1].is >= is {
 		t.transits = t.transits[:len(t.transits)-1]
 	}
 	t.transits = append(t.transits, transit{f.came, is})
 	late := is - t.base(f.came)
+	t.count++
+	t.order.note(late, reordered)
+	if reordered {
+		return
+	}
 	if len(t.history) < jitterHistory {
 		t.history = append(t.history, late)
 	} else {
 		t.history[t.at] = late
 		t.at = (t.at + 1) % jitterHistory
 	}
-	t.count++
 }
 
 // base is the least transit of late.
@@ -192,13 +199,58 @@ func (t *lateness) base(now time.Duration) time.Duration {
 	return t.transits[0].is
 }
 
-// target is how long a frame is to wait against the fastest: the quantile of the lateness, and a frame.
+// target is how long a frame is to wait against the fastest: the quantile of the lateness, and a frame; or longer for those that
+// come out of order.
 func (t *lateness) target() time.Duration {
 	if t.count >= 8 || t.cached == 0 { // worked out anew each 8 frames
 		sorted := slices.Clone(t.history)
 		slices.Sort(sorted)
 		t.cached = sorted[int(float64(len(sorted)-1)*jitterQuantile)] + frameTime
+		t.cached = max(t.cached, t.order.target(t.cached))
 		t.count = 0
 	}
 	return t.cached
+}
+
+const (
+	// orderHistory frames are remembered for that: a forget factor of 0.9993 is 1,400 frames, 28 s.
+	orderHistory = 1400
+	// orderBuckets of 20 ms are told apart.
+	orderBuckets = 100
+	// orderPays is how much delay NetEq takes on for each percent of the frames that it saves.
+	orderPays = 20 * time.Millisecond
+)
+
+// reordering is NetEq's reorder optimizer: how late the frames came that were out of order, and what waiting for them costs.
+type reordering struct {
+	ring    [orderHistory]uint8
+	n       int // ever noted
+	buckets [orderBuckets]int
+}
+
+func (o *reordering) note(late time.Duration, reordered bool) {
+	b := 0
+	if reordered {
+		b = min(int(late/frameTime), orderBuckets-1)
+	}
+	if o.n >= orderHistory {
+		o.buckets[o.ring[o.n%orderHistory]]--
+	}
+	o.ring[o.n%orderHistory] = uint8(b)
+	o.buckets[b]++
+	o.n++
+}
+
+// target is the delay with the least cost, where less than base costs nothing.
+func (o *reordering) target(base time.Duration) time.Duration {
+	all := min(o.n, orderHistory)
+	missed, best, least := all, 0, time.Duration(-1)
+	for b, n := range o.buckets {
+		missed -= n
+		cost := max(0, time.Duration(b)*frameTime-base) + orderPays*100*time.Duration(missed)/time.Duration(all)
+		if least < 0 || cost < least {
+			best, least = b, cost
+		}
+	}
+	return time.Duration(best+1) * frameTime
 }
