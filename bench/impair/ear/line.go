@@ -213,19 +213,20 @@ func (t *lateness) target() time.Duration {
 }
 
 const (
-	// orderHistory frames are remembered for that: a forget factor of 0.9993 is 1,400 frames, 28 s.
-	orderHistory = 1400
+	// orderForgets is what is left of a frame's weight at the next one: 28 s matter. At first less does, as much as
+	// orderBegins frames weigh among those that came.
+	orderForgets = 0.9993
+	orderBegins  = 2
 	// orderBuckets of 20 ms are told apart.
 	orderBuckets = 100
-	// orderPays is how much delay NetEq takes on for each percent of the frames that it saves.
-	orderPays = 20 * time.Millisecond
+	// orderPays is how much delay NetEq takes on for all frames that it saves: 20 ms for each percent.
+	orderPays = 2 * time.Second
 )
 
 // reordering is NetEq's reorder optimizer: how late the frames came that were out of order, and what waiting for them costs.
 type reordering struct {
-	ring    [orderHistory]uint8
-	n       int // ever noted
-	buckets [orderBuckets]int
+	n       int
+	buckets [orderBuckets]float64 // shares of the frames; the first holds those in order
 }
 
 func (o *reordering) note(late time.Duration, reordered bool) {
@@ -233,21 +234,20 @@ func (o *reordering) note(late time.Duration, reordered bool) {
 	if reordered {
 		b = min(int(late/frameTime), orderBuckets-1)
 	}
-	if o.n >= orderHistory {
-		o.buckets[o.ring[o.n%orderHistory]]--
-	}
-	o.ring[o.n%orderHistory] = uint8(b)
-	o.buckets[b]++
 	o.n++
+	left := max(0, min(orderForgets, 1-orderBegins/float64(o.n+1)))
+	for i := range o.buckets {
+		o.buckets[i] *= left
+	}
+	o.buckets[b] += 1 - left
 }
 
 // target is the delay with the least cost, where less than base costs nothing.
 func (o *reordering) target(base time.Duration) time.Duration {
-	all := min(o.n, orderHistory)
-	missed, best, least := all, 0, time.Duration(-1)
-	for b, n := range o.buckets {
-		missed -= n
-		cost := max(0, time.Duration(b)*frameTime-base) + orderPays*100*time.Duration(missed)/time.Duration(all)
+	missed, best, least := 1.0, 0, time.Duration(-1)
+	for b, share := range o.buckets {
+		missed -= share
+		cost := max(0, time.Duration(b)*frameTime-base) + time.Duration(missed*float64(orderPays))
 		if least < 0 || cost < least {
 			best, least = b, cost
 		}
