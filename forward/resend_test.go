@@ -334,6 +334,7 @@ func inDoubt(t *testing.T, depth int) *asking {
 
 func TestFeedbackBringsBackWhatIsLost(t *testing.T) {
 	a := inDoubt(t, 0)
+	a.leg.peer.Down.RTT.Store(int64(20 * time.Millisecond))
 	got := a.fed(a.leg.control.seq, true, true, false, true, false, true)
 	if len(got) != 2 {
 		t.Fatalf("%d packets for two that are lost", len(got))
@@ -347,7 +348,7 @@ func TestFeedbackBringsBackWhatIsLost(t *testing.T) {
 	if got := a.fed(a.leg.control.seq, true, true, false, true, false, true); len(got) != 0 {
 		t.Errorf("%d packets before the first ones can have come", len(got))
 	}
-	a.talks(11) // 100 ms for a round trip, 100 for feedback
+	a.talks(7) // 20 ms for a round trip, 100 for feedback
 	if got := a.fed(a.leg.control.seq, false, true); len(got) != 3 {
 		t.Errorf("%d packets, though three are lost by now", len(got))
 	}

@@ -40,6 +40,9 @@ const (
 	// packets comes by way of a resend that is a round trip, a feedback's interval, and some. Half a second is all of
 	// that at a round trip of 300 ms, and who is spoken with would not want to wait longer.
 	resendOld = 500
+	// resendTwice is how old it may be if it was sent again before: what young packets need is not to be spent on one that has
+	// failed twice.
+	resendTwice = 250
 	// resendTimes is how often a packet is sent at the most: at 10 % of loss one in a thousand is missing after the third.
 	resendTimes = 3
 	// resendShare is one in how much of what is sent may be sent again: three in bursts of 20 % fit. It is a bound of what
@@ -171,7 +174,7 @@ func (h *History) may(s *Sent, wait uint32, now time.Time) Refusal {
 	switch {
 	case s.Hollow:
 		return RefusedPadding
-	case age > resendOld:
+	case age > resendOld || s.times > 1 && age > resendTwice:
 		return RefusedOld
 	case s.times >= resendTimes:
 		return RefusedOften

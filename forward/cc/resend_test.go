@@ -46,7 +46,7 @@ func TestWithoutRedundancyLossIsSentAgain(t *testing.T) {
 		t.Run(name+", by chance", func(t *testing.T) {
 			w := w
 			w.loss = random(0.1)
-			late(t, w, 2.1) // the most there is for who hears of it every 100 to 300 ms
+			late(t, w, 2)
 		})
 		t.Run(name+", by chance, three talk", func(t *testing.T) {
 			w := w
