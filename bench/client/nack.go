@@ -58,27 +58,36 @@ func (n *nacks) due() (at time.Time) {
 
 // askIfDue asks for what is missing, a message a stream.
 func (c *Client) askIfDue(now time.Time) {
-	n := &c.down.nacks
+	for _, m := range c.down.nacks.wanted(now) {
+		c.count.nacked.Add(uint64(len(m.seqs)))
+		_ = c.SendRTCP(&rtcp.TransportLayerNack{ // what cannot be sent is asked for again
+			SenderSSRC: c.ssrc, MediaSSRC: m.ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(m.seqs)})
+	}
+}
+
+// wish is what is asked for of one stream.
+type wish struct {
+	ssrc uint32
+	seqs []uint16
+}
+
+// wanted is what is to be asked for now. It gives up what is too old.
+func (n *nacks) wanted(now time.Time) (out []wish) {
 	if len(n.list) == 0 {
-		return
+		return nil
 	}
 	n.list = slices.DeleteFunc(n.list, func(m missing) bool { return now.Sub(m.since) >= nackFor })
-	wanted := map[uint32][]uint16{}
-	var order []uint32
 	for i := range n.list {
 		m := &n.list[i]
 		if m.ask.After(now) {
 			continue
 		}
 		m.ask = now.Add(nackAgain)
-		if wanted[m.ssrc] == nil {
-			order = append(order, m.ssrc)
+		at := slices.IndexFunc(out, func(w wish) bool { return w.ssrc == m.ssrc })
+		if at < 0 {
+			at, out = len(out), append(out, wish{ssrc: m.ssrc})
 		}
-		wanted[m.ssrc] = append(wanted[m.ssrc], m.seq)
+		out[at].seqs = append(out[at].seqs, m.seq)
 	}
-	for _, ssrc := range order {
-		c.count.nacked.Add(uint64(len(wanted[ssrc])))
-		_ = c.SendRTCP(&rtcp.TransportLayerNack{ // what cannot be sent is asked for again
-			SenderSSRC: c.ssrc, MediaSSRC: ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(wanted[ssrc])})
-	}
+	return out
 }
