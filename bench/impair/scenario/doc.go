@@ -15,5 +15,6 @@
 //	  - longest hole at most 500 ms
 //	  - concealed at most 0.5 of off
 //
-// A step of the network says everything: what it does not name is as on a good network. Mistakes are told with their line.
+// A line "listener: {redundancy: no, nack: yes}" says that the impaired one's client takes no redundancy, and asks for what it
+// misses. A step of the network says everything: what it does not name is as on a good network. Mistakes are told with their line.
 package scenario
