@@ -43,6 +43,8 @@ var (
 	descFollowers  = desc("forward_followers", "Listeners by the rendition that they are sent.", "rendition")
 	descRungs      = desc("forward_rungs", "Listeners by what their network lets them be sent.", "rung")
 	descRungMoves  = desc("forward_rung_moves_total", "Changes of that, by kind.", "move")
+	descResent     = desc("forward_resent_packets_total", "Packets that a listener had lost and was sent again, by shard.", "shard")
+	descRefused    = desc("forward_resend_refusals_total", "Packets that a listener had lost and was not sent again, by reason.", "reason")
 	descBusy       = desc("forward_busy_seconds_total", "Time that a shard was at work.", "shard")
 	descJoined     = desc("forward_gso_joined_packets_total", "Packets that shared a message with another one (UDP GSO).")
 	descFallback   = desc("forward_gso_fallbacks_total", "Messages that the kernel did not take joined, and that were sent apart.")
@@ -121,6 +123,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	var followers [4]int
 	var rungs [cc.Packed120One + 1]int
 	var moves [cc.MovesN]uint64
+	var refused [cc.RefusalsN]uint64
 	for i, s := range st.Shards {
 		shard := strconv.Itoa(i)
 		gauge(descLegs, float64(s.Legs), shard)
@@ -128,6 +131,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		count(descSentB, s.Sent.Bytes.Load(), shard)
 		count(descSendCalls, s.Sent.Calls.Load(), shard)
 		count(descSent, s.Sent.Packets.Load(), shard)
+		count(descResent, s.Resent, shard)
 		full += s.Sent.BufferFull.Load()
 		unreachable += s.Sent.Unreachable.Load()
 		joined += s.Sent.Joined.Load()
@@ -141,6 +145,9 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		for i, n := range s.Moves {
 			moves[i] += n
 		}
+		for i, n := range s.Refused {
+			refused[i] += n
+		}
 	}
 	for r, n := range followers {
 		gauge(descFollowers, float64(n), forward.Rendition(r).String())
@@ -150,6 +157,11 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	for i, n := range moves {
 		count(descRungMoves, n, cc.Move(i).String())
+	}
+	for i, n := range refused {
+		if why := cc.Refusal(i); why != cc.Granted {
+			count(descRefused, n, why.String())
+		}
 	}
 	count(descJoined, joined)
 	count(descFallback, fallback)

@@ -178,7 +178,7 @@ func (p *peer) media() forward.PeerConfig {
 	}
 	for _, i := range p.offer.Downlinks(p.room.slots) {
 		l := &p.offer.Lines[i]
-		c.Lines = append(c.Lines, forward.Line{PayloadType: l.OpusPT, RedundancyPT: l.RedPT, LevelID: l.LevelID, TWCCID: pick(l.TWCC, l.TWCCID, 0)})
+		c.Lines = append(c.Lines, forward.Line{PayloadType: l.OpusPT, RedundancyPT: l.RedPT, LevelID: l.LevelID, TWCCID: pick(l.TWCC, l.TWCCID, 0), NACK: l.NACK})
 	}
 	return c
 }

@@ -48,5 +48,6 @@ func (p *peer) addStatistics(st *control.Peer, now time.Time) {
 		Lines:       min(len(p.offer.Downlinks(p.room.slots)), p.room.slots),
 		LossPercent: float64(down.Loss.Load()) * 100 / 256, JitterMs: float64(down.Jitter.Load()) / samplesPerMs,
 		RTTMs: float64(down.RTT.Load()) / 1e6,
+		Nacks: down.Nacked.Load(), Resent: down.Resent.Load(), Saved: down.Saved.Load(),
 	}
 }

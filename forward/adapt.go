@@ -16,7 +16,7 @@ import (
 //  1. reported, fedBack: what the listener says of what it got.
 //  2. weigh: the ladder's decision, now and then.
 //  3. obey: another rendition, the dominant speaker alone, redundancy, the transport-wide number on every packet.
-//  4. hush, probe: the packets that this needs.
+//  4. hush, probe: the packets that this needs; what was lost, once more (resend.go).
 
 // wireOverhead is what IPv6 and UDP add to a packet.
 const wireOverhead = 40 + 8
@@ -28,7 +28,7 @@ type control struct {
 	seq    uint16 // transport-wide, last given; all lines share it
 	hangs  bool   // stands in shard.doubted
 
-	packets, gaps uint64 // of the leg at the last report
+	packets, gaps, nacked uint64 // of the leg at the last report
 }
 
 // newControl makes a leg's controller, nil if the daemon does not adapt.
@@ -37,9 +37,10 @@ func newControl(p *Peer, now time.Time) *control {
 	if !plane.adapt {
 		return nil
 	}
-	c := cc.Config{Forbid: p.room.forbid, Probe: true}
+	c := cc.Config{Forbid: p.room.forbid, Probe: true, Resend: true}
 	for _, ln := range p.config.Lines {
 		c.Feedback = c.Feedback || ln.TWCCID != 0
+		c.NACK = c.NACK || ln.NACK
 		if ln.RedundancyPT != 0 {
 			c.RED = depthMax
 		}
@@ -53,9 +54,9 @@ func (l *leg) heed(loss uint8, jitter uint32, rtt time.Duration, now time.Time) 
 	if c == nil {
 		return 0, false
 	}
-	packets, gaps := l.packets-c.packets, l.gaps-c.gaps
-	c.packets, c.gaps = l.packets, l.gaps
-	own = ownLoss(loss, packets, gaps)
+	packets, gaps, nacked := l.packets-c.packets, l.gaps-c.gaps, l.nacked-c.nacked
+	c.packets, c.gaps, c.nacked = l.packets, l.gaps, l.nacked
+	own = cc.Missing(ownLoss(loss, packets, gaps), nacked, packets)
 	return own, c.ladder.Report(own, jitter, rtt, now)
 }
 
@@ -92,6 +93,7 @@ func (s *shard) weigh(l *leg, now time.Time) {
 		s.doubted = append(s.doubted, l)
 	}
 	l.stamp, l.one = d.Stamp, d.One
+	l.remember(now)
 	if d.Rung != was.Rung {
 		s.rungs[was.Rung].Add(-1)
 		s.rungs[d.Rung].Add(1)
@@ -159,22 +161,20 @@ func (s *shard) choose(l *leg) {
 	})
 }
 
-// stampInto adds the transport-wide number to a header of n octets and returns its length.
-func (l *leg) stampInto(b []byte, n int, id uint8) int {
-	c := l.control
-	c.seq++
+// stampInto adds a transport-wide number to a header of n octets and returns its length.
+func stampInto(b []byte, n int, id uint8, number uint16) int {
 	if n == headerCSRC { // no extension yet: BEDE and one word
 		b[0] |= 0x10
 		binary.BigEndian.PutUint16(b[16:], 0xBEDE)
 		binary.BigEndian.PutUint16(b[18:], 1)
 		b[20] = id<<4 | 1 // length field 1: two octets
-		binary.BigEndian.PutUint16(b[21:], c.seq)
+		binary.BigEndian.PutUint16(b[21:], number)
 		b[23] = 0
 		return headerSize
 	}
 	b[19] = 2 // words
 	b[22] = id<<4 | 1
-	binary.BigEndian.PutUint16(b[23:], c.seq)
+	binary.BigEndian.PutUint16(b[23:], number)
 	b[25], b[26], b[27] = 0, 0, 0
 	return headerStamped
 }
@@ -194,13 +194,20 @@ func (l *leg) hush(ln *outLine, csrc uint32, out transport.Sender) {
 	if !ln.sounding {
 		return
 	}
-	for _, p := range hushed {
-		pk := *p
-		pk.seq, pk.ts, pk.csrc = ln.seq+ln.off+1, ln.end, csrc
+	for i := range hushed {
+		pk := hush(i, ln.end, csrc)
+		pk.seq = ln.seq + ln.off + 1
 		var h [headerSize]byte
 		header(&h, &pk)
 		l.sendOn(ln, &pk, &h, out)
 	}
+}
+
+// hush makes one of the packets that are in no program.
+func hush(which int, ts, csrc uint32) Packet {
+	pk := *hushed[which]
+	pk.hush, pk.ts, pk.csrc = uint8(which+1), ts, csrc
+	return pk
 }
 
 // probe sends a packet of nothing but padding, to see whether the network takes more. It takes a number of the first line's
@@ -232,6 +239,7 @@ func (s *shard) probe(l *leg, padding int, now time.Time) {
 	}
 	s.out.Commit(n, &l.dest)
 	l.control.ladder.SentProbe(l.control.seq, n+wireOverhead, now)
+	l.notePadding(ln, seq, now)
 	ln.seq = seq
 	ln.off-- // what follows has a number more
 	l.packets++
@@ -246,16 +254,21 @@ func (rd *Reader) fedBack(p *Peer, packet []byte, now time.Time) {
 	}
 	s := l.shard
 	if s.turn.TryLock() {
-		l.control.ladder.Feedback(packet, now)
-		s.weigh(l, now)
+		s.takeFeedback(l, packet, now)
 		s.turn.Unlock()
 		return
 	}
 	own := append([]byte(nil), packet...)
-	s.do(func(now time.Time) {
-		l.control.ladder.Feedback(own, now)
-		s.weigh(l, now)
-	})
+	s.do(func(now time.Time) { s.takeFeedback(l, own, now) })
+}
+
+// takeFeedback has a leg learn from feedback. In the shard's turn.
+func (s *shard) takeFeedback(l *leg, packet []byte, now time.Time) {
+	known := l.control.ladder.Feedback(packet, now)
+	s.weigh(l, now)
+	if known {
+		s.mend(l, now)
+	}
 }
 
 // reported takes what a receiver report says to the leg's ladder, and what counts to the room's account of losses.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"stentor/forward/cc"
 	"stentor/forward/opus"
 	"stentor/transport"
 )
@@ -47,7 +48,10 @@ type leg struct {
 	lines     []outLine
 	few       [3]outLine // where lines mostly lie: beside what else is read for each packet
 
+	history *cc.History // what was sent of late; nil: nothing is sent again
+
 	packets, bytes, lost uint64
+	nacked, resent       uint64 // packets that were asked for, once each; datagrams that were sent again
 	gaps                 uint64
 	report               time.Time // when the next sender report is due
 	reported             uint64    // packets at the last one: an idle leg needs none
@@ -59,6 +63,7 @@ type leg struct {
 
 // outLine is one audio line of a leg: a stream with its own SSRC and sequence.
 type outLine struct {
+	at       uint8 // place among the leg's lines
 	ssrc     uint32
 	pt       uint8
 	levelID  uint8
@@ -66,6 +71,7 @@ type outLine struct {
 	slot     int    // which slot it carries; -1: none yet
 	mixed    bool   // the last packet sent was of the mix
 	resync   bool   // the next packet follows the last one sent, whatever the slot's number
+	nack     bool   // what is missed may be asked for
 	redPT    uint8  // 0: redundancy is not to be sent
 	run      uint8  // packets sent since resync, at most depthMax
 	off      uint64 // slot's sequence less ours
@@ -89,7 +95,7 @@ func newLeg(p *Peer, e *transport.Egress, d transport.Dest) *leg {
 	for i := range l.lines {
 		c := p.config.Lines[i]
 		l.lines[i] = outLine{
-			ssrc: room.ssrcs[i], pt: c.PayloadType, redPT: c.RedundancyPT, levelID: c.LevelID, twccID: c.TWCCID, slot: -1, resync: true,
+			at: uint8(i), ssrc: room.ssrcs[i], pt: c.PayloadType, redPT: c.RedundancyPT, levelID: c.LevelID, twccID: c.TWCCID, nack: c.NACK, slot: -1, resync: true,
 			seq: uint64(rand.Uint32() & 0x7fff), // below 2^15, so that the receiver's roll-over count starts at ours
 		}
 		if l.pinned {
@@ -139,48 +145,71 @@ func (l *leg) sendOn(ln *outLine, pk *Packet, shared *[headerSize]byte, out tran
 		ln.mixed = pk.rendition == Mix
 		ln.resync, ln.run, ln.off = false, 0, pk.seq-(ln.seq+1)
 	}
-	seq := pk.seq - ln.off
+	f := form{seq: pk.seq - ln.off, stamped: l.stamp && ln.twccID != 0}
 	if ln.packets > 0 {
-		l.gaps += seq - ln.seq - 1 // lost on the way in: no fault of this leg's network
+		l.gaps += f.seq - ln.seq - 1 // lost on the way in: no fault of this leg's network
 	}
-	b := out.Reserve()
+	if l.depth > 0 {
+		f.depth, f.cover = l.protection(ln, pk)
+	}
+	if f.stamped {
+		l.control.seq++
+		f.twcc = l.control.seq
+	}
+	n, size := l.seal(out.Reserve(), ln, pk, shared, &f)
+	if n == 0 {
+		ln.resync = true
+		return DropTooLong
+	}
+	out.Commit(n, &l.dest)
+	if f.stamped {
+		l.sentStamped(n)
+	}
+	if l.history != nil {
+		l.note(ln, pk, &f, n)
+	}
+	ln.seq, ln.ts, ln.end, ln.sounding = f.seq, pk.ts, pk.ts+uint32(pk.samples), len(pk.payload) > 2
+	ln.packets++
+	ln.run = min(ln.run+1, depthMax)
+	ln.octets += uint32(size)
+	l.packets++
+	l.bytes += uint64(n)
+	return dropCount
+}
+
+// form is how a line was sent a packet. The same packet in the same form is the same datagram, octet by octet.
+type form struct {
+	seq     uint64 // extended
+	stamped bool
+	twcc    uint16 // transport-wide number, if stamped
+	depth   uint8  // which of Packet.red was sent, counted from 1; 0: the plain payload
+	cover   uint8  // earlier packets that are in it
+}
+
+// seal writes a packet in a form into a send slot and returns its length, and that of its payload; 0: it does not fit.
+// Nothing of a leg that may change goes into it: what is sealed twice under one number must be the same.
+func (l *leg) seal(b []byte, ln *outLine, pk *Packet, shared *[headerSize]byte, f *form) (n, size int) {
 	copy(b, shared[:])
-	n := headerCSRC
+	n = headerCSRC
 	if ln.levelID != 0 {
 		n = headerSize
 		b[0] |= 0x10
 		b[20] = ln.levelID << 4 // length field 0: one octet
 	}
 	payload, pt := pk.payload, ln.pt
-	if l.depth > 0 {
-		payload, pt = l.protected(ln, pk)
+	if f.depth > 0 {
+		payload, pt = l.protected(ln, pk, f.depth), ln.redPT
 	}
 	b[1] = pt
 	if pk.marker {
 		b[1] |= 0x80
 	}
-	binary.BigEndian.PutUint16(b[2:], uint16(seq))
+	binary.BigEndian.PutUint16(b[2:], uint16(f.seq))
 	binary.BigEndian.PutUint32(b[8:], ln.ssrc)
-	stamped := l.stamp && ln.twccID != 0
-	if stamped {
-		n = l.stampInto(b, n, ln.twccID)
+	if f.stamped {
+		n = stampInto(b, n, ln.twccID, f.twcc)
 	}
-	n = l.egress.SealRTP(b, n, payload, seq)
-	if n == 0 {
-		ln.resync = true
-		return DropTooLong
-	}
-	out.Commit(n, &l.dest)
-	if stamped {
-		l.sentStamped(n)
-	}
-	ln.seq, ln.ts, ln.end, ln.sounding = seq, pk.ts, pk.ts+uint32(pk.samples), len(pk.payload) > 2
-	ln.packets++
-	ln.run = min(ln.run+1, depthMax)
-	ln.octets += uint32(len(payload))
-	l.packets++
-	l.bytes += uint64(n)
-	return dropCount
+	return l.egress.SealRTP(b, n, payload, f.seq), len(payload)
 }
 
 // touch reads what send will need of a leg, but for the keys.

@@ -33,6 +33,7 @@ type Line struct {
 	RedundancyPT uint8 // RFC 2198 with Opus in its blocks, 0: not to be sent
 	LevelID      uint8 // RFC 6464 extension id, 0: none
 	TWCCID       uint8 // extension id of transport-wide sequence numbers, 0: none
+	NACK         bool  // generic NACKs come for it, and are answered
 }
 
 // Peer is one participant in the data plane: a source, and a leg once its session is secured. Its User and the
@@ -100,7 +101,9 @@ func (p *Peer) Attach(s *transport.Session) {
 	p.shard = plane.leastLoaded()
 	p.leg = newLeg(p, s.Egress(), plane.endpoint.Dest(s.Path()))
 	p.leg.rendition, p.leg.want, p.leg.asked, p.leg.heading = p.rendition, p.rendition, p.rendition, p.rendition
-	p.leg.control = newControl(p, time.Now())
+	now := time.Now()
+	p.leg.control = newControl(p, now)
+	p.leg.remember(now)
 	p.leg.depth = p.leg.depthFor(p.depth)
 	p.shard.load.Add(1)
 	sh, l, rend := p.shard, p.leg, p.rendition

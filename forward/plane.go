@@ -99,7 +99,9 @@ type ShardStats struct {
 	Followers [renditions]int          // of the legs, by rendition
 	Rungs     [cc.Packed120One + 1]int // legs that adapt, by rung
 	Moves     [cc.MovesN]uint64
-	Busy      time.Duration // not waiting, so far
+	Resent    uint64               // packets that were sent again
+	Refused   [cc.RefusalsN]uint64 // that were missed and not sent again, by reason
+	Busy      time.Duration        // not waiting, so far
 	Sent      *transport.SendCounters
 }
 
@@ -116,6 +118,10 @@ func (p *Plane) Stats() Stats {
 		}
 		for m := range sh.Moves {
 			sh.Moves[m] = s.moves[m].Load()
+		}
+		sh.Resent = s.resent.Load()
+		for r := range sh.Refused {
+			sh.Refused[r] = s.refused[r].Load()
 		}
 		st.Shards = append(st.Shards, sh)
 	}

@@ -22,6 +22,7 @@ type Packet struct {
 	samples   uint16
 	rendition Rendition
 	bounds    bounds // of a boundary, else 0
+	hush      uint8  // in no program: one more than its place in hushed; else 0
 	payload   []byte
 	red       *[depthMax][]byte // the payload with one earlier one, with two; nil where nobody wants it
 }

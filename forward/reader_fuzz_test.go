@@ -1,11 +1,13 @@
 package forward
 
 import (
+	"bytes"
 	"encoding/binary"
 	"testing"
 	"time"
 
 	"github.com/pion/rtp"
+	"stentor/forward/cc"
 )
 
 // FuzzReader lets three hostile speakers say anything at any time, behind decryption: each 12 octets of the input are
@@ -98,4 +100,46 @@ func holds(s *studio, got []*Packet) {
 	if n := len(s.rd.live); n > 3 {
 		s.Fatalf("%d sources live", n)
 	}
+}
+
+// FuzzListenersRTCP lets a listener who is watched, and may ask for what he misses, say anything: the input is compound packets,
+// each with its length before it. He is sent no more than a quarter again, and nothing but what he was sent.
+func FuzzListenersRTCP(f *testing.F) {
+	line := Line{PayloadType: 111, RedundancyPT: 63, LevelID: 2, TWCCID: 5, NACK: true}
+	a := newAsking(f, gcm, line, 1)
+	seed := func(packets ...[]byte) {
+		b := bytes.Join(packets, nil)
+		f.Add(append([]byte{byte(len(b))}, b...))
+	}
+	seed(nackOf(0, 65_410, 65_411, 4))
+	seed(nackOf(1, 65_409), nackOf(0, 65_412), nackOf(0, 65_412))
+	seed([]byte{0x8f, 205, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 6, 0, 0, 0, 0, 0xc4, 0x40, 1, 1, 1, 0, 0, 0})
+	seed([]byte{0x81, 201, 0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 40, 0, 0, 9, 0, 0, 255, 200, 0, 0, 0, 90, 0, 0, 0, 0, 0, 0, 0, 0}, nackOf(0, 65_420))
+	f.Fuzz(func(t *testing.T, script []byte) {
+		a = newAsking(t, gcm, line, 1)
+		a.leg.control.ladder.Decide(a.now, cc.Demand{Talking: 1, Payload: 32_000, Main: 32_000})
+		a.leg.stamp = true
+		sent := 0
+		for len(script) > 0 && a.next < 400 {
+			a.talks(1)
+			sent += len(a.was[a.list[len(a.list)-1]])
+			n := min(int(script[0]), len(script)-1)
+			packet := bytes.Clone(script[1 : 1+n])
+			if script = script[1+n:]; len(packet) >= 12 && packet[8] == 0 { // the streams' numbers are the room's to choose
+				binary.BigEndian.PutUint32(packet[8:], a.leg.lines[packet[11]&1].ssrc)
+			}
+			a.rd.compound(a.leg.peer, packet, a.now)
+			for _, b := range a.tray.sent {
+				key := [2]uint64{uint64(binary.BigEndian.Uint32(b[8:])), 0}
+				key[1] = a.leg.lines[0].seq - uint64(uint16(a.leg.lines[0].seq)-binary.BigEndian.Uint16(b[2:]))
+				if was := a.was[key]; was != nil && !bytes.Equal(b, was) {
+					t.Fatalf("number %d is another packet now", key[1])
+				}
+			}
+			a.tray.sent = nil
+		}
+		if again := int(a.leg.resent) * 100; again > sent/4+4000 {
+			t.Fatalf("%d packets were sent again, %d octets before", a.leg.resent, sent)
+		}
+	})
 }

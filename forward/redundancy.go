@@ -119,22 +119,31 @@ func (l *leg) depthFor(depth int) uint8 {
 	return uint8(min(max(depth, 0), depthMax))
 }
 
-// protected is the payload that a line is sent of a packet, and its type. It never repeats what the line has not been
-// sent: another rendition, another speaker's slot, the peer's own voice.
-func (l *leg) protected(ln *outLine, pk *Packet) (payload []byte, pt uint8) {
+// protection is which of a packet's payloads a line is sent, counted from 1, and how many earlier packets are in it; 0: the
+// plain one. It never repeats what the line has not been sent: another rendition, another speaker's slot, the peer's own
+// voice.
+func (l *leg) protection(ln *outLine, pk *Packet) (depth, cover uint8) {
 	if pk.red == nil || ln.redPT == 0 {
-		return pk.payload, ln.pt
+		return 0, 0
 	}
-	for depth := l.depth; depth > 0; depth-- {
-		payload = pk.red[depth-1]
-		if payload == nil || red.Depth(payload) > int(ln.run) {
+	for depth = l.depth; depth > 0; depth-- {
+		payload := pk.red[depth-1]
+		if payload == nil {
 			continue
 		}
-		if ln.pt != redOpus {
-			payload = l.shard.rtcp[:copy(l.shard.rtcp[:], payload)]
-			red.Retype(payload, ln.pt)
+		if n := red.Depth(payload); n <= int(ln.run) {
+			return depth, uint8(n)
 		}
-		return payload, ln.redPT
 	}
-	return pk.payload, ln.pt
+	return 0, 0
+}
+
+// protected is that payload, with the line's number of Opus in it.
+func (l *leg) protected(ln *outLine, pk *Packet, depth uint8) []byte {
+	payload := pk.red[depth-1]
+	if ln.pt != redOpus {
+		payload = l.shard.rtcp[:copy(l.shard.rtcp[:], payload)]
+		red.Retype(payload, ln.pt)
+	}
+	return payload
 }

@@ -7,15 +7,19 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
+	"stentor/forward/cc"
 	"stentor/transport"
 )
 
-// Downlink is what went to a peer, and what it has reported back. Atomic. Packets, Bytes and Lost are brought up to
-// date once a second.
+// Downlink is what went to a peer, and what it has reported back. Atomic. All but Saved and what
+// reports say are brought up to date once a second.
 type Downlink struct {
 	Packets atomic.Uint64
 	Bytes   atomic.Uint64
 	Lost    atomic.Uint64 // the shard was late
+	Nacked  atomic.Uint64 // packets that the peer has asked for again, once each
+	Resent  atomic.Uint64 // packets that it was sent again
+	Saved   atomic.Uint64 // of those, that came, as far as feedback tells
 
 	Loss   atomic.Uint32 // of the last receiver report, in 1/256 (RFC 3550 §6.4.1), the worst line
 	Jitter atomic.Uint32 // of the last receiver report, in samples at 48 kHz, the worst line
@@ -32,15 +36,23 @@ func (rd *Reader) RTCP(s *transport.Session, packet []byte, now time.Time) {
 	if !ok {
 		return
 	}
+	rd.compound(p, plain, now)
+}
+
+// compound takes one apart that is decrypted.
+func (rd *Reader) compound(p *Peer, plain []byte, now time.Time) {
 	for len(plain) > 0 {
 		n := rtcpLength(plain)
 		if n == 0 {
 			rd.plane.rtcpMalformed.Add(1)
 			return
 		}
-		if one := plain[:n]; isFeedback(one) {
+		switch one := plain[:n]; {
+		case isFeedback(one):
 			rd.fedBack(p, one, now)
-		} else {
+		case cc.IsNack(one):
+			rd.nacked(p, one, now)
+		default:
 			rd.control(p, one, now)
 		}
 		plain = plain[n:]

@@ -69,6 +69,8 @@ type shard struct {
 	followers [renditions]atomic.Int32
 	rungs     [cc.Packed120One + 1]atomic.Int32 // legs by rung, those that adapt
 	moves     [cc.MovesN]atomic.Uint64
+	resent    atomic.Uint64
+	refused   [cc.RefusalsN]atomic.Uint64
 	limit     atomic.Uint32 // best rung that the shard can afford for who only listens: a cc.Rung
 
 	mu       sync.Mutex
@@ -423,6 +425,8 @@ func (s *shard) visitLeg(l *leg, now time.Time) {
 	d.Packets.Store(l.packets)
 	d.Bytes.Store(l.bytes)
 	d.Lost.Store(l.lost)
+	d.Nacked.Store(l.nacked)
+	d.Resent.Store(l.resent)
 	if !now.Before(l.report) && l.packets != l.reported {
 		l.report, l.reported = now.Add(srEvery), l.packets
 		s.sendRTCP(l, l.senderReports(s.rtcp[:], now, false))

@@ -26,6 +26,7 @@ type answer struct {
 	twcc        uint8
 	mid         uint8
 	red         bool // redundancy is taken on the first line
+	nack        bool // what is asked for on the first line is answered
 
 	priorities map[netip.AddrPort]uint64 // only while parsing
 }
@@ -98,6 +99,8 @@ func (a *answer) parseLine(text string) error {
 	case "rtpmap":
 		pt, codec, _ := strings.Cut(value, " ")
 		a.red = a.red || line == 0 && pt == strconv.Itoa(redPayloadType) && codec == "red/48000/2"
+	case "rtcp-fb":
+		a.nack = a.nack || line == 0 && value == "111 nack"
 	case "ssrc":
 		return a.parseSSRC(value, line)
 	case "extmap":

@@ -37,6 +37,7 @@ type Config struct {
 	NoRedundancy bool // RFC 2198 is not offered, as Firefox does not
 	Redundancy   int  // earlier packets sent with each one where the answer takes them, 0 … red.DepthMax; Chromium sends 1
 	TWCC         bool // transport-wide sequence numbers are offered, sent, and fed back every 100 ms when they come
+	NACK         bool // generic NACKs are offered, and sent for what is missing
 	AutoRTCP     bool // a compound of SR or RR and SDES goes out every second, as a browser's does
 
 	// OnPacket gets every RTP packet once, on the reader's goroutine; it must not block. Late and overtaken packets
@@ -160,6 +161,8 @@ func (c *Client) readAnswer(sdp string) (*answer, error) {
 		return nil, fmt.Errorf("answer: %d m= lines for %d offered", len(a.mids), c.cfg.Lines)
 	case a.level != 0 && c.cfg.NoAudioLevel, a.twcc != 0 && !c.cfg.TWCC:
 		return nil, errors.New("answer: a header extension that was not offered")
+	case a.nack && !c.cfg.NACK:
+		return nil, errors.New("answer: NACKs, which were not offered")
 	case a.red && c.cfg.NoRedundancy:
 		return nil, errors.New("answer: redundancy, which was not offered")
 	}

@@ -89,6 +89,9 @@ func (c *Client) writeLine(b *strings.Builder, line int, ice credentials) {
 	if c.cfg.TWCC {
 		b.WriteString("a=rtcp-fb:111 transport-cc\n")
 	}
+	if c.cfg.NACK {
+		b.WriteString("a=rtcp-fb:111 nack\n")
+	}
 	b.WriteString("a=fmtp:111 minptime=10;useinbandfec=1\n" + redundancy + chromiumCodecs)
 	if line == 0 && !c.cfg.NoSSRC {
 		fmt.Fprintf(b, "a=ssrc:%d cname:%s\na=ssrc:%d msid:%s microphone\n", c.ssrc, c.cname, c.ssrc, c.cname)

@@ -25,13 +25,14 @@ func (c *Client) read() {
 		}
 		c.send(c.ice.tick(now))
 		c.feedBackIfDue(now)
+		c.askIfDue(now)
 		c.reportIfDue(now)
 	}
 }
 
 // deadline is that of the earliest timer; zero when none is set.
 func (c *Client) deadline() time.Time {
-	return earlier(c.ice.deadline(), earlier(c.down.feedback.due, c.down.reportDue))
+	return earlier(earlier(c.ice.deadline(), c.down.nacks.due()), earlier(c.down.feedback.due, c.down.reportDue))
 }
 
 // send sends what the ICE agent decided. A candidate of a family that the socket cannot reach is an error like a

@@ -42,6 +42,7 @@ type downlink struct {
 	early     [][]byte
 	reportDue time.Time // zero: no reports
 	feedback  feedback
+	nacks     nacks
 	red       red.Packet
 
 	mu      sync.Mutex
@@ -79,7 +80,7 @@ func (c *Client) openRTP(now time.Time, in *srtp.Context, b []byte) {
 		payload = payload[:max(0, len(payload)-int(payload[len(payload)-1]))]
 	}
 	p := c.describe(now, a, payload)
-	if !d.book(&p) {
+	if !d.book(&p, a.nack) {
 		return
 	}
 	if p.HasTWCC {
@@ -150,8 +151,8 @@ func (c *Client) describe(now time.Time, a *answer, payload []byte) Packet {
 	return p
 }
 
-// book tells whether a packet is new.
-func (d *downlink) book(p *Packet) bool {
+// book tells whether a packet is new, and with nack what is missing before it.
+func (d *downlink) book(p *Packet, nack bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.streams[p.SSRC]
@@ -160,7 +161,12 @@ func (d *downlink) book(p *Packet) bool {
 		d.streams[p.SSRC] = s
 		d.order = append(d.order, p.SSRC)
 	}
-	return s.take(p)
+	highest, started := s.highest, s.started
+	fresh := s.take(p)
+	if fresh && nack {
+		d.nacks.book(p, highest, started)
+	}
+	return fresh
 }
 
 // openRTCP decrypts a compound packet and counts what is in it.

@@ -54,7 +54,7 @@ func TestAFrameIsRecoveredOnceAndNotWhenItHasCome(t *testing.T) {
 		p := Packet{Seq: uint16(n), Timestamp: n * 960, Redundant: true, Payload: red.Append(nil, []red.Block{
 			{PayloadType: 111, Offset: 1920, Payload: []byte("two")}, {PayloadType: 111, Offset: 960, Payload: []byte("one")},
 		}, 111, []byte("frame"))}
-		if !c.down.book(&p) || !c.unpack(&p) || string(p.Payload) != "frame" {
+		if !c.down.book(&p, false) || !c.unpack(&p) || string(p.Payload) != "frame" {
 			t.Fatalf("packet %d: %+v", n, p)
 		}
 	}

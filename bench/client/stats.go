@@ -10,7 +10,7 @@ type counters struct {
 	decryptFailures, unknownSSRC, strangers, unknown, early atomic.Uint64
 	rtcp, senderReports, receiverReports, twccFeedback      atomic.Uint64
 	twccCame, twccLost                                      atomic.Uint64
-	byes                                                    atomic.Uint64
+	byes, nacked                                            atomic.Uint64
 	closeNotify                                             atomic.Bool
 }
 
@@ -46,6 +46,7 @@ type Stats struct {
 	TWCCCame        uint64 // packets of ours that feedback says have come
 	TWCCLost        uint64 // have not
 	Byes            uint64 // SSRCs that said goodbye
+	Nacked          uint64 // numbers that were asked for, each time
 	CloseNotify     bool   // the server ended the association
 
 	Sent      uint64 // RTP packets
@@ -67,7 +68,7 @@ func (c *Client) Stats() Stats {
 		RTCP: c.count.rtcp.Load(), SenderReports: c.count.senderReports.Load(),
 		ReceiverReports: c.count.receiverReports.Load(), TWCCFeedback: c.count.twccFeedback.Load(),
 		TWCCCame: c.count.twccCame.Load(), TWCCLost: c.count.twccLost.Load(),
-		Byes: c.count.byes.Load(), CloseNotify: c.count.closeNotify.Load(),
+		Byes: c.count.byes.Load(), Nacked: c.count.nacked.Load(), CloseNotify: c.count.closeNotify.Load(),
 	}
 	ice, consentAt := c.ice.stats()
 	s.ChecksSent, s.ConsentSent, s.ConsentAnswered, s.ConsentAt = ice.checksSent, ice.consentSent, ice.consentAnswered, consentAt

@@ -72,14 +72,18 @@ func (c *cast) enter(ctx context.Context, s *scenario.Scenario, listeners int, t
 		if i == 0 {
 			l.ear = ear.Knowing(c.book.Find)
 		}
-		cl, err := c.join(ctx, fmt.Sprintf("listener-%d", i), false, slots, l.hear)
+		can := scenario.Listener{}
+		if i == 0 {
+			can = s.Listener
+		}
+		cl, err := c.join(ctx, fmt.Sprintf("listener-%d", i), false, slots, can, l.hear)
 		if err != nil {
 			return err
 		}
 		c.listeners, c.clients = append(c.listeners, l), append(c.clients, cl)
 	}
 	for i := range s.Speakers {
-		cl, err := c.join(ctx, "speaker-"+s.Speakers[i].Name, true, slots, nil)
+		cl, err := c.join(ctx, "speaker-"+s.Speakers[i].Name, true, slots, scenario.Listener{}, nil)
 		if err != nil {
 			return err
 		}
@@ -108,7 +112,7 @@ func (c *cast) rehearse(s *scenario.Scenario) (err error) {
 }
 
 // join lets one come in.
-func (c *cast) join(ctx context.Context, name string, speaks bool, lines int, hear func(client.Packet)) (*client.Client, error) {
+func (c *cast) join(ctx context.Context, name string, speaks bool, lines int, can scenario.Listener, hear func(client.Packet)) (*client.Client, error) {
 	certificate, err := certificateOf()
 	if err != nil {
 		return nil, err
@@ -116,6 +120,7 @@ func (c *cast) join(ctx context.Context, name string, speaks bool, lines int, he
 	first := len(c.clients) == 0
 	cl, err := c.newClient(client.Config{
 		Lines: lines, Certificate: &certificate, TWCC: true, AutoRTCP: true, OnPacket: hear,
+		NoRedundancy: can.Redundancy == "no", NACK: can.Nack == "yes",
 	})
 	if err != nil {
 		return nil, err

@@ -105,7 +105,7 @@ func changed(a, b []uint64) (n int) {
 
 // unimpaired plays a story on a good network, unless another one with the same people has been played already.
 func (st *Stage) unimpaired(ctx context.Context, s *scenario.Scenario, adapt bool) (*Run, error) {
-	key := fmt.Sprintln(adapt, s.Who.Listeners, s.Lasts.Duration, s.MeasuredFrom.Duration, s.Way.Duration)
+	key := fmt.Sprintln(adapt, s.Who.Listeners, s.Listener, s.Lasts.Duration, s.MeasuredFrom.Duration, s.Way.Duration)
 	for i := range s.Speakers {
 		p := &s.Speakers[i]
 		key += fmt.Sprintln(p.Name, p.Rate.Bps, p.Level)

@@ -11,6 +11,7 @@ import (
 	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/logging"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
@@ -45,6 +46,7 @@ type build struct {
 	ip      string
 	profile dtls.SRTPProtectionProfile
 	mux     ice.UDPMux // nil: sockets of its own, which pion/ice does not open on ::1
+	asks    bool       // for what it misses (RFC 4585 §6.2.1)
 	stays   bool       // does not close itself at close_notify
 }
 
@@ -82,8 +84,8 @@ func newPeer(t *testing.T, name string, b build) *peer {
 	if b.mux != nil {
 		settings.SetICEUDPMux(b.mux)
 	}
-	api := webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(media(t)),
-		webrtc.WithInterceptorRegistry(reports(t)))
+	api := webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(media(t, b.asks)),
+		webrtc.WithInterceptorRegistry(reports(t, b.asks)))
 	pc, err := api.NewPeerConnection(webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle})
 	if err != nil {
 		t.Fatal(err)
@@ -97,12 +99,15 @@ func newPeer(t *testing.T, name string, b build) *peer {
 }
 
 // media knows Opus and the audio level.
-func media(t *testing.T) *webrtc.MediaEngine {
+func media(t *testing.T, asks bool) *webrtc.MediaEngine {
 	t.Helper()
 	m := &webrtc.MediaEngine{}
 	opus := webrtc.RTPCodecParameters{PayloadType: 111, RTPCodecCapability: webrtc.RTPCodecCapability{
 		MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1",
 	}}
+	if asks {
+		opus.RTCPFeedback = []webrtc.RTCPFeedback{{Type: "nack"}}
+	}
 	if err := m.RegisterCodec(opus, webrtc.RTPCodecTypeAudio); err != nil {
 		t.Fatal(err)
 	}
@@ -112,12 +117,19 @@ func media(t *testing.T) *webrtc.MediaEngine {
 	return m
 }
 
-// reports lets a peer send sender and receiver reports, as browsers do.
-func reports(t *testing.T) *interceptor.Registry {
+// reports lets a peer send sender and receiver reports, as browsers do, and NACKs if it asks.
+func reports(t *testing.T, asks bool) *interceptor.Registry {
 	t.Helper()
 	r := &interceptor.Registry{}
 	if err := webrtc.ConfigureRTCPReports(r); err != nil {
 		t.Fatal(err)
+	}
+	if asks {
+		generator, err := nack.NewGeneratorInterceptor(nack.GeneratorInterval(20 * time.Millisecond))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Add(generator)
 	}
 	return r
 }

@@ -214,6 +214,9 @@ type Downlink struct {
 	LossPercent float64 `json:"loss_percent"` // of the last receiver report
 	JitterMs    float64 `json:"jitter_ms"`    // of the last receiver report
 	RTTMs       float64 `json:"rtt_ms"`       // 0: not yet known
+	Nacks       uint64  `json:"nacks"`        // packets that the peer has asked for again (RFC 4585 §6.2.1), each counted once
+	Resent      uint64  `json:"resent"`       // packets that it was sent again
+	Saved       uint64  `json:"saved"`        // of those that have come, as far as feedback tells
 }
 
 // PeerList answers peer.list.

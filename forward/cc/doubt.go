@@ -17,6 +17,8 @@ type doubt struct {
 	calm   int64 // µs without congestion, with feedback
 	clean  int64 // µs without congestion and loss
 	acked  int   // packets ever told of
+	saved  int   // packets that came because they were sent again
+	lapsed int64 // what was sent before is not to be sent again: an outage has ended
 	moved  bool  // a rung or RED was changed
 
 	from    int64 // packets sent before are no evidence: the move had not taken effect, or a probe filled the queue
@@ -39,13 +41,15 @@ type sent struct {
 	state uint8
 }
 
-// States of a packet, and the mark of a probe.
+// States of a packet, and the marks of a probe and of what was sent again.
 const (
 	nothing = iota
 	inFlight
 	lost
 	received
+	resent  = 0x40
 	probing = 0x80
+	marks   = resent | probing
 )
 
 const (
@@ -104,7 +108,7 @@ func (d *doubt) feedback(f *Feedback, t int64) bool {
 			break
 		}
 		p := &d.ring[seq%sentMax]
-		state := p.state &^ probing
+		state := p.state &^ marks
 		if state == nothing || state == received || p.tag != uint8(seq/sentMax) {
 			continue
 		}
@@ -150,12 +154,16 @@ func (d *doubt) extend(at int64) int64 {
 }
 
 func (d *doubt) arrive(p *sent, sentAt, arrived, t int64) {
-	again := p.state&^probing == lost // it was only late
-	mark := p.state & probing
+	again := p.state&^marks == lost // it was only late
+	mark := p.state & marks
 	p.state = received | mark
 	d.acked++
-	if mark != 0 {
+	if mark&probing != 0 {
 		d.probe.arrive(int(p.size), arrived)
+		return
+	}
+	if mark&resent != 0 { // the network has lost it once, and its delay is none
+		d.saved++
 		return
 	}
 	if again {
@@ -194,6 +202,32 @@ func (d *doubt) miss(p *sent, sentAt int64) {
 		d.runStart = sentAt
 	}
 	d.run++
+}
+
+// resend notes that a packet is sent again. Who asks for it before feedback tells of it misses it.
+func (d *doubt) resend(seq uint16, t int64) {
+	p := &d.ring[seq%sentMax]
+	if p.state == nothing || p.tag != uint8(seq/sentMax) {
+		return
+	}
+	if p.state&^marks == inFlight {
+		d.miss(p, t-int64(uint32(t)-p.at))
+	}
+	p.state |= resent
+}
+
+// fate is what feedback says of a packet.
+func (d *doubt) fate(seq uint16, t int64) Fate {
+	p := &d.ring[seq%sentMax]
+	switch state := p.state &^ marks; {
+	case p.tag != uint8(seq/sentMax) || t-int64(uint32(t)-p.at) < d.lapsed:
+		return Unknown
+	case state == lost:
+		return Lost
+	case state == received:
+		return Received
+	}
+	return Unknown
 }
 
 // endRun counts the losses before a packet that arrived, unless they are an outage.
@@ -236,7 +270,7 @@ func (d *doubt) outage(t int64) {
 	d.last = signals{}
 	clear(d.bins[:])
 	d.after = tally{from: t}
-	d.calm, d.clean, d.judged = 0, 0, t
+	d.calm, d.clean, d.judged, d.lapsed = 0, 0, t, t
 }
 
 // change tells that what is sent changes now: evidence begins when that has reached the wire, at the room's next

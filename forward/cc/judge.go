@@ -17,6 +17,8 @@ const (
 	// lossTrial without a queue is worth a step down on trial where redundancy is not to be had. At 0.10 a listener
 	// without RED under 20 % of loss in bursts went down for nothing, to packets of 120 ms, and heard holes of 1.2 s.
 	lossTrial = 0.25
+	// lossResend is the same where most of it is mended by sending it again: three deviations of 20 % in bursts of three.
+	lossResend = 0.40
 	// lossMuch is worth one even where it is: chance seldom loses that much, and on a path that drops what is too much
 	// redundancy would be two seconds of more of it.
 	lossMuch = 0.50
@@ -34,7 +36,7 @@ const (
 
 	// healthyFor is how long a leg must be clean at the top for the doubt to end.
 	healthyFor = 4 * second
-	// resignedFor is the same where loss is random and RED not to be had: feedback would tell nothing new.
+	// resignedFor is the same where loss is random, RED not to be had and nothing sent again by feedback, which would tell nothing new.
 	resignedFor = 10 * second
 	healthyN    = 50 // packets told of, at the least
 	restFor     = 10 * second
@@ -280,6 +282,9 @@ func (l *Ladder) weighLoss(t int64) {
 	least := lossMuch
 	if l.config.RED == 0 || t < l.unred.until {
 		least = lossTrial
+		if l.config.Resend {
+			least = lossResend
+		}
 	}
 	p, n, _ := l.doubt.losses(t)
 	if n < lossN || p < least || p < lossMuch && t < l.immune.until || l.doubt.last.received == 0 {
@@ -381,7 +386,7 @@ func (l *Ladder) settled(t int64) bool {
 	if l.red == 0 && d.clean >= healthyFor {
 		return true
 	}
-	return l.config.RED == 0 && d.calm >= resignedFor
+	return l.config.RED == 0 && (l.config.NACK || !l.config.Resend) && d.calm >= resignedFor
 }
 
 func (l *Ladder) settleDoubt(t int64) {

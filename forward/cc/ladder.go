@@ -13,6 +13,8 @@ type Config struct {
 	RED      uint8  // greatest depth of redundancy, 0 to 2; 0 also for who did not negotiate RED
 	Feedback bool   // transport-wide feedback was negotiated
 	Probe    bool   // the caller sends padding when Decision.Probe asks
+	Resend   bool   // the caller sends again what feedback tells lost (History.Lost)
+	NACK     bool   // and what the listener asks for (History.Asked)
 	Forbid   uint8  // bit r: rung r is forbidden. All forbidden: Live is not
 	Overhead uint16 // octets of a packet besides Opus, from IP to tag; 0: 72, which is right for IPv4
 }
@@ -26,6 +28,7 @@ type Decision struct {
 	Stamp    bool    // packets carry the transport-wide sequence number, and are told to Sent
 	Probe    int     // so many packets of padding are to be sent now, and told to SentProbe
 	Padding  int     // octets of padding in each of them
+	Resend   bool    // what is lost may be sent again
 	Estimate int     // b/s that the path takes, as far as measured; 0: not known
 	Why      Why
 }
@@ -166,6 +169,40 @@ func (l *Ladder) SentProbe(seq uint16, size int, now time.Time) {
 // probeMask is for how long after a train delays and losses are its own: at 40 kb/s it takes a quarter second to drain.
 const probeMask = 300 * millisecond
 
+// Resent tells of a packet that is sent again under its transport-wide number.
+func (l *Ladder) Resent(seq uint16, now time.Time) {
+	if t := l.clock(now); l.doubt != nil {
+		l.doubt.resend(seq, t)
+	}
+}
+
+// Fate is what is known of a packet that was sent.
+type Fate uint8
+
+// Fates.
+const (
+	Unknown Fate = iota // nothing was told of it, or it was long ago, or before an outage has ended: what was said then would
+	// come in one clump, in front of what is said now
+	Lost     // so far: it may be late
+	Received // it has come, in the end
+)
+
+// Fate is what feedback says of a transport-wide number.
+func (l *Ladder) Fate(seq uint16) Fate {
+	if l.doubt == nil {
+		return Unknown
+	}
+	return l.doubt.fate(seq, l.last)
+}
+
+// Saved returns how many packets came because they were sent again, as far as feedback tells, since the last call.
+func (l *Ladder) Saved() (n int) {
+	if l.doubt != nil {
+		n, l.doubt.saved = l.doubt.saved, 0
+	}
+	return n
+}
+
 // Feedback takes a transport-wide feedback message, RTCP header included. It tells whether the message was about
 // packets of this leg; if not, it is malformed, late or made up.
 func (l *Ladder) Feedback(packet []byte, now time.Time) bool {
@@ -202,10 +239,28 @@ func (l *Ladder) Decide(now time.Time, demand Demand) Decision {
 	l.reports.fresh = false
 	d := Decision{
 		Rung: l.sending(), RED: l.red, Stamp: l.doubt != nil, Probe: int(l.ask), Padding: int(l.padding), Estimate: int(l.estimate), Why: l.reason(),
+		Resend: l.resends(t),
 	}
 	d.Packing, d.One = d.Rung.Packing(), d.Rung.One()
 	l.ask, l.padding = 0, 0
 	return d
+}
+
+// resends says whether the path has room for what is sent again: not while it is full of ours, or may be. What is lost then is
+// best answered with less.
+func (l *Ladder) resends(t int64) bool {
+	d := l.doubt
+	if d == nil || l.deaf(t) {
+		return l.reports.grown <= rttSuspect && l.reports.loss < lossMuch && l.trial.kind != tryDown
+	}
+	p, n, _ := d.losses(t)
+	if l.trial.kind == tryDown || n >= lossN && p >= lossMuch {
+		return false
+	}
+	if congested, _ := l.congested(t); congested {
+		return false
+	}
+	return d.last.queue < overQueue || t < l.immune.until
 }
 
 // demandMost keeps nonsense within what sums can hold.

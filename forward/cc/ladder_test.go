@@ -348,3 +348,41 @@ func TestNothingIsAllocatedPerPacket(t *testing.T) {
 		t.Errorf("%v allocations a packet", n)
 	}
 }
+
+// What is sent again was lost all the same, and how long it took says nothing.
+func TestWhatWasSentAgainStaysLost(t *testing.T) {
+	l := New(full, start)
+	l.Decide(start, three)
+	for i := range 20 {
+		l.Sent(uint16(i), 200, at(20*i))
+	}
+	told := make([]float64, 20)
+	for i := range told {
+		told[i] = float64(20*i + 30)
+	}
+	told[5], told[9] = -1, -1
+	l.Feedback(feedbackMessage(0, told), at(450))
+	for seq, want := range map[uint16]Fate{5: Lost, 9: Lost, 8: Received, 20: Unknown, 5 + sentMax: Unknown} {
+		if got := l.Fate(seq); got != want {
+			t.Errorf("fate of %d: %v, want %v", seq, got, want)
+		}
+	}
+	before := l.doubt.last
+	l.Resent(5, at(460))
+	l.Feedback(feedbackMessage(5, []float64{520}), at(550))
+	l.Feedback(feedbackMessage(9, []float64{530}), at(560)) // this one was only late
+	if p, n, _ := l.doubt.losses(l.last); n != 20 || int(p*20+0.5) != 1 {
+		t.Errorf("%v of %d packets are lost", p, n)
+	}
+	if l.Fate(5) != Received || l.Saved() != 1 || l.Saved() != 0 {
+		t.Errorf("fate %v", l.Fate(5))
+	}
+	if q := l.doubt.last.queue; q > before.queue+10_000 && l.doubt.trend.points[(l.doubt.trend.n-1)%pointsMax].arrived == 520_000 {
+		t.Errorf("a packet that was sent again is a queue of %d µs", q)
+	}
+	l.Sent(20, 200, at(600)) // asked for before feedback tells of it
+	l.Resent(20, at(620))
+	if l.Fate(20) != Lost {
+		t.Errorf("who asks for a packet has not got it: %v", l.Fate(20))
+	}
+}

@@ -125,6 +125,7 @@ func TestRedundancyTakesTheRoomThereIs(t *testing.T) {
 func TestBurstsAreHalved(t *testing.T) {
 	t.Parallel()
 	w := world{seconds: 60, talking: talk(1), rate: fixed(0), base: 30, jitter: 10, loss: gilbert(0.2, 3), config: full}
+	w.config.Resend = false // resend_test.go has it
 	var on, off float64
 	compare(t, w, func(t *testing.T, a, b outcome) {
 		on, off = on+100-a.heard[0], off+100-b.heard[0]
@@ -143,7 +144,7 @@ func TestBurstsAreHalved(t *testing.T) {
 func TestWithoutRedundancyRandomLossKeepsAllSlots(t *testing.T) {
 	t.Parallel()
 	config := full
-	config.RED = 0
+	config.RED, config.Resend = 0, false
 	w := world{seconds: 60, talking: talk(3), rate: fixed(0), base: 30, jitter: 10, loss: random(0.1), config: config}
 	play(t, w, func(t *testing.T, on outcome) {
 		if on.lowest() != Live || on.stamped > on.packets/2 {

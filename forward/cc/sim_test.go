@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -27,6 +28,7 @@ type world struct {
 	hostile  func(r *rand.Rand, l *Ladder, ms int, now time.Time)
 	bad      bool // Gilbert-Elliott
 	noAnswer bool // the receiver sends no transport-wide feedback
+	nack     bool // it asks for what it misses
 	trace    func(ms int, l *Ladder, d Decision)
 }
 
@@ -34,6 +36,8 @@ const frameOctets = 80 // 32 kb/s in 20 ms
 
 type simPacket struct {
 	slot    int
+	num     int // of the slot's packets
+	again   bool
 	frames  []int // redundancy included
 	size    int
 	seq     int // of all packets of the leg
@@ -46,9 +50,13 @@ type simPacket struct {
 type outcome struct {
 	seed       uint64
 	heard      [3]float64 // of the frames of each slot
-	hole       int        // ms, longest between arrivals of the dominant speaker's new frames, after 5 s
-	standing   float64    // ms, most that the least delay of a second above the base was, after 5 s
-	late       float64    // ms, mean delay of packets above the base
+	soon       float64    // of the dominant speaker's, within 300 ms
+	resent     int
+	refused    [RefusalsN]int
+	saved      int
+	hole       int     // ms, longest between arrivals of the dominant speaker's new frames, after 5 s
+	standing   float64 // ms, most that the least delay of a second above the base was, after 5 s
+	late       float64 // ms, mean delay of packets above the base
 	kbps       float64
 	moves      [MovesN]uint32
 	final      Decision
@@ -85,6 +93,16 @@ type sim struct {
 	lostAcks [][]int
 	lastArr  float64
 
+	history  *History
+	sent     []simPacket // Ref of the history
+	nums     [3]int
+	asking   [3][]simMiss
+	top      [3]int // highest number that came
+	nacks    [][]simMiss
+	nacked   [2]uint64 // now, and at the last report
+	reported int       // packets at the last report
+	lates    []simMiss // that came after others were told of
+
 	got      map[int]float64 // twcc -> ms
 	told     int
 	most     int
@@ -103,6 +121,9 @@ type sim struct {
 	octets   int
 }
 
+// simMiss is a packet that a receiver misses, or got late.
+type simMiss struct{ slot, num, since, ask int }
+
 type tcp struct {
 	window, slow float64
 	inflight     int
@@ -114,6 +135,10 @@ func (w *world) run() outcome {
 	s.now = time.Unix(1_700_000_000, 0)
 	s.l = New(w.config, s.now)
 	n := w.seconds*1000 + 20000
+	s.nacks, s.top = make([][]simMiss, n), [3]int{-1, -1, -1}
+	if s.nack {
+		s.history = NewHistory(3, s.now)
+	}
 	s.arrivals, s.feedback, s.acks, s.lostAcks = make([][]simPacket, n), make([][][]byte, n), make([][]int, n), make([][]int, n)
 	for i := range s.heardAt {
 		s.heardAt[i] = map[int]float64{}
@@ -146,6 +171,13 @@ func (s *sim) step(ms int, now time.Time) {
 	if ms%100 == 0 && s.r.IntN(4) > 0 {
 		s.answer(ms)
 	}
+	s.ask(ms)
+	for _, m := range s.nacks[ms] {
+		s.history.Ask(m.slot, uint16(m.num))
+	}
+	for _, m := range s.nacks[ms] {
+		s.asked(m, ms, now)
+	}
 	if ms >= s.rrNext {
 		s.report(ms, now)
 	}
@@ -158,6 +190,69 @@ func (s *sim) step(ms int, now time.Time) {
 	if fed || ms%1000 == 0 || s.d.Stamp && ms%100 == 0 {
 		s.decide(ms, now)
 	}
+	if fed && s.history != nil && s.config.Resend && s.d.Resend {
+		s.mend(ms, now)
+	}
+}
+
+// mend and asked do as a leg does (forward/resend.go).
+func (s *sim) mend(ms int, now time.Time) {
+	for slot := range 3 {
+		s.out.refused[RefusedBudget] += s.history.Lost(slot, s.l, s.d.RED, s.trip(), now, func(again Sent) { s.resend(again, ms, now) })
+	}
+	s.out.saved += s.l.Saved()
+}
+
+func (s *sim) asked(m simMiss, ms int, now time.Time) {
+	again, why := s.history.Asked(m.slot, uint16(m.num), s.d.Resend, s.trip(), now)
+	if s.out.refused[why]++; why == Granted {
+		s.resend(again, ms, now)
+	}
+	s.nacked[0] = s.history.Nacked()
+}
+
+func (s *sim) trip() time.Duration { return time.Duration(s.rtt) * time.Millisecond }
+
+func (s *sim) resend(again Sent, ms int, now time.Time) {
+	p := s.sent[again.Ref]
+	p.again = true
+	s.history.Paid(p.size)
+	if again.Stamped {
+		s.l.Resent(again.TWCC, now)
+	}
+	s.out.resent++
+	s.send(p, ms)
+}
+
+// ask is libwebrtc's NackTracker with a short wait for what was overtaken.
+func (s *sim) ask(ms int) {
+	if !s.nack || s.dead != nil && s.dead(ms) {
+		return
+	}
+	for slot := range s.asking {
+		kept := s.asking[slot][:0]
+		for _, m := range s.asking[slot] {
+			if ms-m.since >= 500 {
+				continue
+			}
+			if ms >= m.ask {
+				m.ask = ms + max(int(s.rtt), 50)
+				i := ms + int(s.base)
+				s.nacks[i] = append(s.nacks[i], m)
+			}
+			kept = append(kept, m)
+		}
+		s.asking[slot] = kept
+	}
+}
+
+// misses books what is missing before a packet.
+func (s *sim) misses(p simPacket, ms int) {
+	for n := s.top[p.slot] + 1; n < p.num && s.top[p.slot] >= 0; n++ {
+		s.asking[p.slot] = append(s.asking[p.slot], simMiss{p.slot, n, ms, ms + 10})
+	}
+	s.top[p.slot] = max(s.top[p.slot], p.num)
+	s.asking[p.slot] = slices.DeleteFunc(s.asking[p.slot], func(m simMiss) bool { return m.num == p.num })
 }
 
 func (s *sim) decide(ms int, now time.Time) {
@@ -170,7 +265,14 @@ func (s *sim) decide(ms int, now time.Time) {
 		s.send(simPacket{size: size, probing: true, twcc: s.twcc}, ms)
 		s.twcc++
 	}
+	if s.config.Resend && !s.nack && s.d.Stamp != (s.history != nil) {
+		s.history = nil
+		if s.d.Stamp {
+			s.history = NewHistory(3, now)
+		}
+	}
 	c := s.d
+	c.Resend, before.Resend = false, false
 	c.Padding, before.Padding, c.Probe, before.Probe, c.Estimate, before.Estimate = 0, 0, 0, 0, 0, 0
 	if c != before {
 		s.out.history = append(s.out.history, step{ms, s.d, s.l.estimate})
@@ -211,11 +313,14 @@ func (s *sim) flush(slot, ms int, now time.Time) {
 		return
 	}
 	s.pending[slot] = nil
-	p := simPacket{slot: slot, frames: own, size: 60 + len(own)*frameOctets, twcc: -1}
+	p := simPacket{slot: slot, num: s.nums[slot], frames: own, size: 60 + len(own)*frameOctets, twcc: -1}
+	s.nums[slot]++
+	cover := 0
 	for i := range int(s.d.RED) {
 		if b := s.before[slot][i]; b != nil {
 			p.frames = append(append([]int{}, p.frames...), b...)
 			p.size += len(b)*frameOctets + redHeader
+			cover++
 		}
 	}
 	s.before[slot][1], s.before[slot][0] = s.before[slot][0], own
@@ -229,6 +334,11 @@ func (s *sim) flush(slot, ms int, now time.Time) {
 	s.out.packets++
 	p.seq = s.seq
 	s.seq++
+	if s.history != nil {
+		ref := uint64(len(s.sent))
+		s.sent = append(s.sent, p)
+		s.history.Add(slot, Sent{Ref: ref, Seq: uint64(p.num), TWCC: uint16(p.twcc), Stamped: p.twcc >= 0, Cover: uint8(cover)}, p.size, now)
+	}
 	s.send(p, ms)
 }
 
@@ -270,10 +380,26 @@ func (s *sim) arrive(p simPacket, ms int) {
 		return
 	}
 	if p.twcc >= 0 && !s.noAnswer {
-		s.got[p.twcc] = float64(ms)
+		if p.twcc > s.told {
+			s.got[p.twcc] = float64(ms)
+		} else { // told as lost
+			s.lates = append(s.lates, simMiss{num: p.twcc, since: ms})
+		}
 		s.most = max(s.most, p.twcc)
 	}
 	if p.probing {
+		return
+	}
+	s.rrGot++
+	for _, f := range p.frames {
+		if _, had := s.heardAt[p.slot][f]; !had {
+			s.heardAt[p.slot][f] = float64(ms)
+		}
+	}
+	if s.nack {
+		s.misses(p, ms)
+	}
+	if p.again { // no receiver measures anything by it
 		return
 	}
 	delay := float64(ms - p.sent)
@@ -285,17 +411,19 @@ func (s *sim) arrive(p simPacket, ms int) {
 	}
 	s.transit, s.rtt = delay, delay+s.base
 	s.rrMax = max(s.rrMax, p.seq)
-	s.rrGot++
-	for _, f := range p.frames {
-		if _, had := s.heardAt[p.slot][f]; !had {
-			s.heardAt[p.slot][f] = float64(ms)
-		}
-	}
 }
 
 // answer is a feedback message of what has come since the last one.
 func (s *sim) answer(ms int) {
-	if s.most <= s.told || s.dead != nil && s.dead(ms) {
+	if s.dead != nil && s.dead(ms) {
+		return
+	}
+	for _, late := range s.lates { // told anew, as libwebrtc does
+		i := ms + int(s.base)
+		s.feedback[i] = append(s.feedback[i], feedbackMessage(uint16(late.num), []float64{float64(late.since)}))
+	}
+	s.lates = s.lates[:0]
+	if s.most <= s.told {
 		return
 	}
 	base := s.told + 1
@@ -372,7 +500,9 @@ func (s *sim) report(ms int, now time.Time) {
 		fraction = min(255, max(0, (expected-s.rrGot)*256/expected))
 	}
 	s.rrSeq, s.rrGot = s.rrMax, 0
-	s.l.Report(uint8(fraction), uint32(s.jit*48), time.Duration(s.rtt)*time.Millisecond, now)
+	lost := Missing(uint8(fraction), s.nacked[0]-s.nacked[1], uint64(s.out.packets-s.reported))
+	s.nacked[1], s.reported = s.nacked[0], s.out.packets
+	s.l.Report(lost, uint32(s.jit*48), time.Duration(s.rtt)*time.Millisecond, now)
 }
 
 // bulk is TCP: slow start, then a packet more a round trip, half of it after a loss.
@@ -418,19 +548,26 @@ func (s *sim) finish() outcome {
 			if had && at-float64(f*20) < 1500 {
 				ok++
 			}
+			if had && slot == 0 && at-float64(f*20) < 300 {
+				o.soon++
+			}
+		}
+		if slot == 0 {
+			o.soon *= 100 / float64(n)
 		}
 		if n > 0 {
 			o.heard[slot] = 100 * float64(ok) / float64(n)
 		}
 	}
-	last := -1.0
-	for f := range s.frames[0] {
-		if at, ok := s.heardAt[0][f]; ok && at > 5000 {
-			if last >= 0 {
-				o.hole = max(o.hole, int(at-last))
-			}
-			last = max(last, at)
+	var times []float64 // what was sent again comes later than what follows it
+	for _, at := range s.heardAt[0] {
+		if at > 5000 {
+			times = append(times, at)
 		}
+	}
+	slices.Sort(times)
+	for i := 1; i < len(times); i++ {
+		o.hole = max(o.hole, int(times[i]-times[i-1]))
 	}
 	for i := 5; i < s.seconds; i++ {
 		if s.minDelay[i] < 1e9 {
@@ -444,8 +581,8 @@ func (s *sim) finish() outcome {
 }
 
 func (o outcome) String() string {
-	s := fmt.Sprintf("heard %.1f%% hole %d ms standing %.0f ms late %.0f ms %.0f kb/s moves %v stamped %d/%d feedback %d until %d ms",
-		o.heard, o.hole, o.standing, o.late, o.kbps, o.moves, o.stamped, o.packets, o.feedbacks, o.feedbackAt)
+	s := fmt.Sprintf("resent %d saved %d refused %v soon %.1f%% heard %.1f%% hole %d ms standing %.0f ms late %.0f ms %.0f kb/s moves %v stamped %d/%d feedback %d until %d ms",
+		o.resent, o.saved, o.refused, o.soon, o.heard, o.hole, o.standing, o.late, o.kbps, o.moves, o.stamped, o.packets, o.feedbacks, o.feedbackAt)
 	for _, h := range o.history {
 		s += fmt.Sprintf("\n  %6d ms %-13v red %d stamp %-5v %v est %.0f", h.ms, h.d.Rung, h.d.RED, h.d.Stamp, h.d.Why, h.est)
 	}
@@ -472,4 +609,4 @@ func gilbert(p, burst float64) func(*rand.Rand, *world) bool {
 	}
 }
 
-var full = Config{RED: 2, Feedback: true, Probe: true}
+var full = Config{RED: 2, Feedback: true, Probe: true, Resend: true}

@@ -153,6 +153,9 @@ func (l *Line) acceptance(c *AnswerConfig, digest string, uplink bool, slot int)
 	if l.TWCC && l.TWCCID != 0 {
 		a = append(a, attr("rtcp-fb", pt+" transport-cc"))
 	}
+	if l.NACK && slot >= 0 { // where libwebrtc looks for it, whichever payload type is preferred: at Opus
+		a = append(a, attr("rtcp-fb", pt+" nack"))
+	}
 	a = append(a, l.extmaps(ours)...)
 	a = append(a, property(ours.String()))
 	if slot >= 0 {

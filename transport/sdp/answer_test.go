@@ -303,7 +303,7 @@ var answerLine = regexp.MustCompile(`^(?:v=0|o=- \d+ \d+ IN IP4 0\.0\.0\.0|s=-|t
 	`m=(?:audio|video|text|application|message) [09] [A-Za-z0-9/]+ [!-~]{1,32}(?: \d+)?|` +
 	`a=(?:ice-lite|msid-semantic:WMS \*|extmap-allow-mixed|group:BUNDLE [!-~ ]+|mid:[!-~]{1,32}|ice-ufrag:[!-~]+|ice-pwd:[!-~]+|` +
 	`fingerprint:sha-256 [0-9A-F:]{95}|setup:passive|rtcp-mux|rtcp-rsize|rtpmap:\d+ opus/48000/2|rtpmap:\d+ red/48000/2|fmtp:\d+ \d+/\d+|` +
-	`fmtp:\d+ minptime=10;useinbandfec=1;usedtx=1|rtcp-fb:\d+ transport-cc|extmap:\d+(?:/sendonly|/recvonly)? [a-z0-9:./-]+|` +
+	`fmtp:\d+ minptime=10;useinbandfec=1;usedtx=1|rtcp-fb:\d+ (transport-cc|nack)|extmap:\d+(?:/sendonly|/recvonly)? [a-z0-9:./-]+|` +
 	`sendrecv|sendonly|recvonly|inactive|msid:[!-~]+ slot\d|ssrc:\d+ cname:[!-~]+|ssrc:\d+ msid:[!-~]+ slot\d|` +
 	`candidate:\d+ 1 udp \d+ [0-9a-f.:]+ \d+ typ host|end-of-candidates))$`)
 

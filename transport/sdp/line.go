@@ -136,8 +136,9 @@ func (l *Line) readParameters(m *section, format string) {
 		switch {
 		case a.key == "fmtp" && pt == format && l.OpusFmtp == "":
 			l.OpusFmtp = strings.TrimSpace(value)
-		case a.key == "rtcp-fb" && (pt == format || pt == "*") && strings.TrimSpace(value) == "transport-cc":
-			l.TWCC = true
+		case a.key == "rtcp-fb" && (pt == format || pt == "*"):
+			l.TWCC = l.TWCC || strings.TrimSpace(value) == "transport-cc"
+			l.NACK = l.NACK || strings.TrimSpace(value) == "nack" // "nack pli" asks for pictures
 		}
 	}
 }

@@ -30,6 +30,7 @@ type Line struct {
 	MidID    uint8    // RFC 9143 §15 sdes:mid extension id, 1 … 14; 0: not offered
 	TWCCID   uint8    // transport-wide-cc extension id, 1 … 14; 0: not offered
 	TWCC     bool     // rtcp-fb transport-cc offered for OpusPT
+	NACK     bool     // rtcp-fb nack (RFC 4585 §6.2.1) offered for OpusPT
 	SSRCs    []uint32 // announced by a=ssrc, in order, each once, at most 8
 
 	number     int    // of its m= line

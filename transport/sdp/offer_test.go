@@ -45,7 +45,7 @@ func exported(l Line) Line {
 	return Line{
 		Mid: l.Mid, Kind: l.Kind, Direction: l.Direction, Rejected: l.Rejected,
 		OpusPT: l.OpusPT, RedPT: l.RedPT, OpusFmtp: l.OpusFmtp, LevelID: l.LevelID, MidID: l.MidID, TWCCID: l.TWCCID,
-		TWCC: l.TWCC, SSRCs: l.SSRCs,
+		TWCC: l.TWCC, NACK: l.NACK, SSRCs: l.SSRCs,
 	}
 }
 
@@ -54,6 +54,8 @@ func TestOffersOfRealClients(t *testing.T) {
 	firefox := Line{Kind: "audio", OpusPT: 109, OpusFmtp: "maxplaybackrate=48000;stereo=1;useinbandfec=1", LevelID: 1, MidID: 3, TWCCID: 7, TWCC: true}
 	pion := Line{Kind: "audio", OpusPT: 111, OpusFmtp: "minptime=10;useinbandfec=1", MidID: 1, TWCCID: 2, TWCC: true}
 	lone := Line{Kind: "audio", OpusPT: 96, LevelID: 5, TWCC: true}
+	asks := chromium
+	asks.NACK = true
 	line := func(l Line, mid string, d Direction, ssrcs ...uint32) Line {
 		l.Mid, l.Direction, l.SSRCs = mid, d, ssrcs
 		return l
@@ -80,6 +82,9 @@ func TestOffersOfRealClients(t *testing.T) {
 		}, 0, []int{0, 1, 2}},
 		"offer_pion": {"kRtZwQsNfLpVbXyC", []Line{
 			line(pion, "0", SendRecv, 1730219904), line(pion, "1", RecvOnly), line(pion, "2", RecvOnly),
+		}, 0, []int{0, 1, 2}},
+		"offer_chromium_nack": {"", []Line{
+			line(asks, "0", SendRecv), line(asks, "1", RecvOnly), line(chromium, "2", RecvOnly),
 		}, 0, []int{0, 1, 2}},
 		"offer_chromium_recvonly": {"", []Line{line(chromium, "0", RecvOnly)}, -1, []int{0}},
 		"offer_firefox_video_data": {"", []Line{

@@ -22,7 +22,8 @@ type Scenario struct {
 	Who          Who       `yaml:"who"`
 	Lasts        Span      `yaml:"lasts"`
 	MeasuredFrom Span      `yaml:"measured_from"`
-	Way          Span      `yaml:"way"` // one-way delay of everybody's network; 0 means 20 ms
+	Way          Span      `yaml:"way"`      // one-way delay of everybody's network; 0 means 20 ms
+	Listener     Listener  `yaml:"listener"` // the impaired one
 	Speakers     []Speaker `yaml:"speakers"`
 	Network      []Step    `yaml:"network"`
 	Must         []Must    `yaml:"must"`
@@ -34,6 +35,12 @@ type Speaker struct {
 	Rate  Rate   `yaml:"rate"`  // of Opus, 20 ms a packet
 	Level int    `yaml:"level"` // dBov; the loudest of those who talk is the dominant one
 	Talks []Talk `yaml:"talks"` // none: all the time
+}
+
+// Listener is what the impaired listener's client can do. Nothing said: what Chromium does.
+type Listener struct {
+	Redundancy Can `yaml:"redundancy"` // takes RFC 2198; Firefox does not
+	Nack       Can `yaml:"nack"`       // asks for what it misses; browsers do not
 }
 
 // Talk is a time in which somebody talks without a pause.

@@ -99,6 +99,8 @@ func TestMistakesAreToldWithTheirLine(t *testing.T) {
 		{"name: train", "name: [train]", "line 1: cannot unmarshal"},
 		{"name: train", "name: train\nname: bus", "line 2: mapping key \"name\" already defined"},
 		{"story: A", "---\nstory: A", "one story"},
+		{"name: train", "name: train\nlistener: {nack: perhaps}", "line 2: \"perhaps\"; write yes or no"},
+		{"name: train", "name: train\nlistener: {flac: yes}", "flac"},
 		{good, "", "an empty file"},
 		{good, strings.Repeat("#", sizeMax+1), "longer than"},
 	} {
@@ -124,7 +126,7 @@ func TestTheStoriesThatComeAlongCanBeTold(t *testing.T) {
 			t.Errorf("%s: wants a story, and an eye on the others", s.Name)
 		}
 	}
-	if len(all) < 7 {
+	if len(all) < 9 {
 		t.Errorf("%d stories", len(all))
 	}
 }

@@ -67,6 +67,18 @@ func (s *Share) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
+// Can is something that a client does or does not, "yes" or "no"; empty: as usual.
+type Can string
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (c *Can) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.ScalarNode || n.Value != "yes" && n.Value != "no" {
+		return fmt.Errorf("line %d: %q; write yes or no", n.Line, n.Value)
+	}
+	*c = Can(n.Value)
+	return nil
+}
+
 // Who are the listeners, "1 of 50 listeners": one of them is impaired.
 type Who struct{ Listeners int }
 
