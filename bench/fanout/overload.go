@@ -22,7 +22,8 @@ type OverloadConfig struct {
 	Step    int           // listeners that come between two measurements; a quarter of all, when that is more
 	Most    int           // listeners to stop at
 	Hold    time.Duration // of a measurement
-	Budget  time.Duration // of the climb; going takes some more
+	Budget  time.Duration // of the climb, and again of going
+	Sudden  bool          // one talks until all listeners are there, and then all do at once
 
 	Stentord     string // path of the daemon; empty: built from source
 	StentordArgs []string
@@ -43,8 +44,11 @@ func (c *OverloadConfig) Validate() error {
 	return nil
 }
 
-// calmTime is how long nobody leaves before still more do.
-const calmTime = 15 * time.Second
+// calmTime is how long nobody leaves before still more do: a daemon that has tried in vain to go back to live waits for a while.
+const calmTime = 20 * time.Second
+
+// suddenSteps are how many measurements are made when all have begun to talk.
+const suddenSteps = 3
 
 // climb is one run of it.
 type climb struct {
@@ -112,6 +116,9 @@ func (r *climb) run(ctx context.Context) (err error) {
 	}
 	c.ears.pause.Store(int64(pauseSteady))
 	talk := newTalk(c.speech, c.talkers())
+	if r.cfg.Sudden {
+		talk.only.Store(1)
+	}
 	talk.start()
 	defer func() { err = errors.Join(err, talk.pause()) }()
 	r.began = time.Now()
@@ -119,6 +126,15 @@ func (r *climb) run(ctx context.Context) (err error) {
 	defer func() { r.out.Events, r.out.Refused = r.watch.stop(), int(r.siege.refused.Load()) }()
 	if err := r.up(ctx); err != nil {
 		return err
+	}
+	if r.cfg.Sudden {
+		r.progress("all talk", int(r.siege.listening.Load()))
+		talk.only.Store(0)
+		for range suddenSteps {
+			if err := r.step(ctx, r.cfg.Hold); err != nil {
+				return err
+			}
+		}
 	}
 	return r.down(ctx)
 }
@@ -167,6 +183,9 @@ func (r *climb) down(ctx context.Context) error {
 				return err
 			}
 		}
+		if n == 0 {
+			return nil
+		}
 	}
 	return nil
 }
@@ -199,12 +218,13 @@ func (r *climb) step(ctx context.Context, hold time.Duration) error {
 		Packed: after.packed, Lost: after.lost,
 	}
 	wall := after.world.server.at.Sub(before.world.server.at).Seconds()
+	told := after.told.Sub(before.told).Seconds()
 	for shard, busy := range after.busy {
-		s.Load = max(s.Load, (busy-before.busy[shard])/wall)
+		s.Load = max(s.Load, (busy-before.busy[shard])/told)
 	}
 	s.Cores = (after.world.server.run - before.world.server.run).Seconds() / wall
 	s.Foreign = max(0, (after.world.foreign()-before.world.foreign()).Seconds()/wall)
-	s.PacketsS = (after.sent - before.sent) / wall
+	s.PacketsS = (after.sent - before.sent) / told
 	s.P50, s.P99 = r.siege.latencies()
 	if s.Void, err = r.siege.void(); err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 
 // look is what can be read of a daemon at one moment.
 type look struct {
+	told   time.Time // when the daemon had told what follows, which takes long when it is full
 	world  world
 	busy   map[string]float64 // seconds, by shard
 	sent   float64
@@ -31,6 +32,7 @@ func (r *climb) look(ctx context.Context) (l look, err error) {
 	if err != nil {
 		return l, err
 	}
+	l.told = time.Now()
 	if l.world, err = newWorld(r.server.PIDs()); err != nil {
 		return l, err
 	}

@@ -55,16 +55,13 @@ func (s *siege) grow(ctx context.Context, n int) error {
 	return context.Cause(ctx)
 }
 
-// shrink lets the listeners that came first go, politely, but for so many.
+// shrink lets the listeners that came last go, politely, but for so many. The probes are among the first.
 func (s *siege) shrink(remain int) {
 	var going []*client.Client
 	s.ears.do(func() {
 		excess := int(s.listening.Load()) - remain
-		for i := range s.ears.list {
+		for i := len(s.ears.list) - 1; i >= 0 && len(going) < excess; i-- {
 			e := s.ears.list[i].Load()
-			if len(going) == excess {
-				return
-			}
 			if e != nil && e.listens && e.client != nil {
 				going = append(going, e.client)
 				e.client = nil

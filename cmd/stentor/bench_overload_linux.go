@@ -33,6 +33,7 @@ func (t *tool) overloadCommand() *cobra.Command {
 	flags.IntVar(&c.Most, "most", 8000, "listeners to stop at")
 	flags.DurationVar(&c.Hold, "hold", 3*time.Second, "time of a measurement")
 	flags.DurationVar(&c.Budget, "budget", 90*time.Second, "time for coming, and again for leaving, at most")
+	flags.BoolVar(&c.Sudden, "sudden", false, "one talks until all listeners are there, or one is refused, and then all do at once")
 	flags.StringVar(&c.Stentord, "stentord", "", "path of the daemon; built from source if not given")
 	flags.StringVar(&file, "json", "", "file to write everything to, as one JSON object")
 	return cmd
