@@ -43,7 +43,8 @@ var law = []struct {
 var clockless = []string{
 	"forward/selection.go", "forward/speech.go", "forward/window.go", "forward/source.go", "forward/program.go",
 	"forward/leg.go", "forward/rtcp.go", "forward/arena.go", "forward/pack.go", "forward/rendition.go",
-	"forward/restore.go", "forward/redundancy.go",
+	"forward/restore.go", "forward/redundancy.go", "forward/busy.go",
+	"engine/load.go", "engine/lever.go", "engine/protect.go",
 	"forward/opus", "forward/red", "forward/cc",
 	"recorder/align", "recorder/cmaf", "recorder/mix", "recorder/ogg",
 	"transport/demux.go", "transport/gcm.go", "transport/srtp.go", "transport/sdp",

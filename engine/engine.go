@@ -52,8 +52,9 @@ type Engine struct {
 	drainBy  time.Time
 	closed   bool
 	audioID  uint32 // last one given
-	load     load
 
+	stats      func(now time.Time) forward.Stats // what load looks at: the data plane's
+	load       load
 	protection protection
 }
 
@@ -66,6 +67,7 @@ type room struct {
 	asked     string            // default_rendition, "auto" included
 	rendition forward.Rendition // what it gives listeners now
 	why       string            // reason of the last room.rendition
+	tenth     int               // of all rooms, by its name: 0 … 9
 	openedAt  time.Time
 	fwd       *forward.Room
 	peers     map[string]*peer
@@ -128,6 +130,7 @@ func NewOn(c Config, conn transport.Conn) (*Engine, error) {
 		config: c, log: c.Log, endpoint: endpoint, plane: plane, events: control.NewLog(c.Node, c.EventLog),
 		started: time.Now(), drained: make(chan struct{}), rooms: map[string]*room{}, audioID: rand.Uint32(),
 	}
+	e.stats, e.protection = plane.Stats, newProtection(c.Shards)
 	e.told.ready = make(chan struct{}, 1)
 	e.metrics = newMetrics(e)
 	e.openRecorder()
@@ -246,6 +249,8 @@ func (e *Engine) shutdown() error {
 func (e *Engine) loop(ctx context.Context) {
 	sweep := time.NewTicker(time.Second)
 	defer sweep.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -257,6 +262,11 @@ func (e *Engine) loop(ctx context.Context) {
 		case <-e.told.ready:
 			e.mu.Lock()
 			e.tellRecordings()
+			e.mu.Unlock()
+		case <-look.C:
+			e.mu.Lock()
+			now := time.Now() // not that of the tick: on a busy machine it is from before
+			e.protect(e.stats(now), now)
 			e.mu.Unlock()
 		case now := <-sweep.C:
 			if e.recorder != nil {
@@ -290,8 +300,6 @@ func (e *Engine) tellChanges() {
 
 // sweep ends what has been silent for too long, and a drain that is over.
 func (e *Engine) sweep(now time.Time) {
-	e.load.look(e.plane.Stats(), now)
-	e.protect()
 	for _, r := range e.rooms {
 		for _, p := range r.peers {
 			e.sweepPeer(p, now)

@@ -229,7 +229,7 @@ func TestTwoHundredRoomsLeaveNothingBehind(t *testing.T) {
 		if len(s.engine.rooms)+s.engine.peers != 0 {
 			t.Errorf("left behind: %d rooms, %d peers", len(s.engine.rooms), s.engine.peers)
 		}
-		for i, sh := range s.engine.plane.Stats().Shards {
+		for i, sh := range s.engine.plane.Stats(time.Now()).Shards {
 			if sh.Legs != 0 {
 				t.Errorf("shard %d has %d legs", i, sh.Legs)
 			}

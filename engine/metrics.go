@@ -28,6 +28,7 @@ var (
 	descRooms      = desc("engine_rooms", "Rooms that are open.")
 	descPeers      = desc("engine_peers", "Peers by role and state.", "role", "state")
 	descDraining   = desc("engine_draining", "1 while the daemon refuses new rooms and peers.")
+	descRefusing   = desc("engine_refusing", "1 while the daemon takes no more peers because its cores are busy.")
 	descReceived   = desc("transport_received_packets_total", "Datagrams received, by what their first octets say.", "kind")
 	descReceivedB  = desc("transport_received_bytes_total", "Octets received, without IP and UDP headers.")
 	descTDrops     = desc("transport_drops_total", "Datagrams dropped by transport, by reason.", "reason")
@@ -46,6 +47,7 @@ var (
 	descResent     = desc("forward_resent_packets_total", "Packets that a listener had lost and was sent again, by shard.", "shard")
 	descRefused    = desc("forward_resend_refusals_total", "Packets that a listener had lost and was not sent again, by reason.", "reason")
 	descBusy       = desc("forward_busy_seconds_total", "Time that a shard was at work.", "shard")
+	descBehind     = desc("forward_behind_ratio", "Share of a room's program that waited for a shard at its last pass; at 1 packets are lost.", "shard")
 	descJoined     = desc("forward_gso_joined_packets_total", "Packets that shared a message with another one (UDP GSO).")
 	descFallback   = desc("forward_gso_fallbacks_total", "Messages that the kernel did not take joined, and that were sent apart.")
 	descFDrops     = desc("forward_drops_total", "Packets not forwarded, by reason.", "reason")
@@ -115,7 +117,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	count(descHandshakes, t.HandshakesFailed.Load(), "failed")
 	count(descMoves, t.Moves.Load())
 
-	st := m.engine.plane.Stats()
+	st := m.engine.plane.Stats(time.Now())
 	count(descPublished, st.Published)
 	count(descRecovered, st.Recovered)
 	count(descRTCPBad, st.RTCPMalformed)
@@ -128,6 +130,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		shard := strconv.Itoa(i)
 		gauge(descLegs, float64(s.Legs), shard)
 		counts(descBusy, s.Busy.Seconds(), shard)
+		gauge(descBehind, s.Behind, shard)
 		count(descSentB, s.Sent.Bytes.Load(), shard)
 		count(descSendCalls, s.Sent.Calls.Load(), shard)
 		count(descSent, s.Sent.Packets.Load(), shard)
@@ -175,7 +178,7 @@ func (m *metrics) collectRegistry(gauge func(*prometheus.Desc, float64, ...strin
 	states := []string{control.StateConnecting, control.StateConnected, control.StateDisconnected}
 	e := m.engine
 	e.mu.Lock()
-	rooms, draining := len(e.rooms), e.draining
+	rooms, draining, refusing := len(e.rooms), e.draining, e.protection.refuses
 	peers := map[[2]string]int{}
 	for _, r := range e.rooms {
 		for _, p := range r.peers {
@@ -185,6 +188,7 @@ func (m *metrics) collectRegistry(gauge func(*prometheus.Desc, float64, ...strin
 	e.mu.Unlock()
 	gauge(descRooms, float64(rooms))
 	gauge(descDraining, map[bool]float64{true: 1}[draining])
+	gauge(descRefusing, map[bool]float64{true: 1}[refusing])
 	for _, role := range []string{"speaker", "listener"} {
 		for _, state := range states {
 			gauge(descPeers, float64(peers[[2]string{role, state}]), role, state)

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"time"
-
 	"stentor/engine/control"
 	"stentor/forward"
 )
@@ -15,35 +13,7 @@ const (
 	// changing with everyone who comes and goes.
 	packAbove = 200
 	packBelow = 150
-	// The busiest shard above loadHigh packs in every auto room, below loadLow again not. A shard that packs works at
-	// a third of its load or less, so loadLow must be below a third of loadHigh, or the two would take turns.
-	loadHigh = 0.70
-	loadLow  = 0.20
 )
-
-// load is how busy the shards are.
-type load struct {
-	at   time.Time
-	busy []time.Duration // of each shard so far
-	each []float64       // share of the last second that each shard was busy
-	max  float64         // of the busiest, 0 … 1, over the last second
-	high bool            // with hysteresis
-}
-
-// look takes the shards' counters.
-func (l *load) look(st forward.Stats, now time.Time) {
-	if l.busy == nil {
-		l.busy, l.each = make([]time.Duration, len(st.Shards)), make([]float64, len(st.Shards))
-	}
-	past := now.Sub(l.at)
-	l.at, l.max = now, 0
-	for i, s := range st.Shards {
-		l.each[i] = float64(s.Busy-l.busy[i]) / float64(max(past, time.Millisecond))
-		l.max = max(l.max, l.each[i])
-		l.busy[i] = s.Busy
-	}
-	l.high = l.max > loadHigh || l.high && l.max > loadLow
-}
 
 // adapt chooses what an auto room gives its listeners, and tells when that changes. e.mu is held.
 func (e *Engine) adapt(r *room) {
@@ -61,7 +31,7 @@ func (e *Engine) adapt(r *room) {
 	switch {
 	case many:
 		rend = forward.Packed60
-	case e.load.high:
+	case r.tenth < e.protection.auto.tenths:
 		rend, why = forward.Packed60, control.RenditionByLoad
 	case r.why == control.RenditionByLoad:
 		why = control.RenditionByLoad // it was the load that is gone

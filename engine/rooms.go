@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"time"
@@ -75,6 +76,9 @@ func (e *Engine) newRoom(p *control.RoomOpenParams) (*room, error) {
 		slots:    cmp.Or(p.Slots, min(defaultSlots, e.config.MaxSlots)),
 		maxPeers: cmp.Or(p.MaxPeers, e.config.MaxPeersPerRoom),
 	}
+	name := fnv.New32a()
+	_, _ = name.Write([]byte(r.id)) // never fails
+	r.tenth = int(name.Sum32() % allTenths)
 	r.asked = cmp.Or(p.DefaultRendition, control.RenditionLive)
 	r.rendition, _ = forward.ParseRendition(r.asked) // "auto" begins live
 	r.fwd = e.plane.OpenRoom(r.slots, forbidden(p.LowestRung), r)

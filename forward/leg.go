@@ -58,6 +58,7 @@ type leg struct {
 	asked                Rendition // by the control plane
 	heading              Rendition // where the leg was last told to go
 	control              *control  // nil: what is sent does not depend on what comes back
+	spares               bool      // without control: packed, to spare the shard
 	gone                 bool      // detached: commands still under way are ignored
 }
 

@@ -49,7 +49,7 @@ func New(c Config) (*Plane, error) {
 			return nil, fmt.Errorf("make shard: %w", err)
 		}
 		p.shards = append(p.shards, &shard{
-			id: id, plane: p, out: out,
+			id: id, plane: p, out: out, busy: busy{epoch: time.Now()},
 			wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 		})
 	}
@@ -102,14 +102,15 @@ type ShardStats struct {
 	Resent    uint64               // packets that were sent again
 	Refused   [cc.RefusalsN]uint64 // that were missed and not sent again, by reason
 	Busy      time.Duration        // not waiting, so far
+	Behind    float64              // share of a room's program that waited to be sent at the last pass; at 1 packets are lost
 	Sent      *transport.SendCounters
 }
 
 // Stats reads the counters.
-func (p *Plane) Stats() Stats {
+func (p *Plane) Stats(now time.Time) Stats {
 	st := Stats{Published: p.published.Load(), Recovered: p.recovered.Load(), RTCPMalformed: p.rtcpMalformed.Load()}
 	for _, s := range p.shards {
-		sh := ShardStats{Legs: int(s.load.Load()), Busy: time.Duration(s.busy.Load()), Sent: s.out.Counters()}
+		sh := ShardStats{Legs: int(s.load.Load()), Busy: s.busy.total(now), Behind: float64(s.behind.Load()) / 1024, Sent: s.out.Counters()}
 		for r := range sh.Followers {
 			sh.Followers[r] = int(s.followers[r].Load())
 		}
@@ -139,5 +140,10 @@ func (p *Plane) Drops(f func(reason string, n uint64)) {
 	}
 }
 
-// Limit is the best rung that a shard can afford for those who only listen: the node's protection of itself. cc.Live: any.
-func (p *Plane) Limit(shard int, r cc.Rung) { p.shards[shard].limit.Store(uint32(r)) }
+// Limit has so many tenths of those who only listen sent packed packets by a shard, whatever their rooms and networks
+// allow, to spare it: the node's protection of itself. It works from the next boundary of their rooms on.
+func (p *Plane) Limit(shard, tenths int) {
+	s := p.shards[shard]
+	s.limit.Store(uint32(tenths))
+	s.do(s.weighAll)
+}

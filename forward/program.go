@@ -2,10 +2,15 @@ package forward
 
 import "sync/atomic"
 
-// programSize is how many packets a program keeps. Three slots make 150 live packets a second and 75 packed ones: 512
-// are 2.3 s, more than a shard may ever be late and still be worth following. At some 200 octets a packet the ring pins
-// 100 KB in a room where people have talked.
-const programSize = 512
+// A program keeps programSlot packets a slot, and programLeast at least. Three slots make 150 live packets a second, and 75
+// packed ones while somebody follows those: 512 are 2.3 s, more than a shard may ever be late and still be worth following,
+// and twice what the daemon needs to see that a shard is late and to have done something about it (engine/protect.go). Eight
+// slots make 600 packets a second: 1368 are as long. At some 200 octets a packet the ring pins 100 KB in a room of three
+// slots where people have talked, 270 KB in one of eight.
+const (
+	programSlot  = 171
+	programLeast = 512
+)
 
 // Packet is one packet of a program, in one rendition; or, without a payload, a boundary. Immutable once published:
 // shards read it while they seal, and the garbage collector takes it when the last one is through.
@@ -35,21 +40,29 @@ type Packet struct {
 // was published. The pointer's store happens before that of head, so whoever has seen head sees the packet, or a
 // newer one in its place, which its index tells.
 type Program struct {
-	head atomic.Uint64 // index of the next packet
-	ring [programSize]atomic.Pointer[Packet]
+	head atomic.Uint64            // index of the next packet
+	ring []atomic.Pointer[Packet] // Immutable: what it points to is not.
 }
+
+// newProgram makes the program of a room of so many slots.
+func newProgram(slots int) Program {
+	return Program{ring: make([]atomic.Pointer[Packet], max(programLeast, programSlot*slots))}
+}
+
+// size is how many packets it keeps.
+func (p *Program) size() uint64 { return uint64(len(p.ring)) }
 
 // publish appends a packet. For the Reader alone.
 func (p *Program) publish(pk *Packet) {
 	i := p.head.Load()
 	pk.index = i
-	p.ring[i%programSize].Store(pk)
+	p.ring[i%p.size()].Store(pk)
 	p.head.Store(i + 1)
 }
 
 // at is the packet at an index below head, or nil if it has been overtaken.
 func (p *Program) at(i uint64) *Packet {
-	if pk := p.ring[i%programSize].Load(); pk != nil && pk.index == i {
+	if pk := p.ring[i%p.size()].Load(); pk != nil && pk.index == i {
 		return pk
 	}
 	return nil

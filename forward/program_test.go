@@ -12,7 +12,7 @@ import (
 // must have counted.
 func TestProgramIsFollowedInOrder(t *testing.T) {
 	const packets = 100_000
-	var p Program
+	p := newProgram(1)
 	var done atomic.Bool
 	var wg sync.WaitGroup
 	for id := range uint64(4) {
@@ -21,9 +21,9 @@ func TestProgramIsFollowedInOrder(t *testing.T) {
 			var cursor, seen, lost uint64
 			for !done.Load() || cursor < p.head.Load() {
 				head := p.head.Load()
-				if behind := head - cursor; behind > programSize {
-					lost += behind - programSize
-					cursor = head - programSize
+				if behind := head - cursor; behind > programLeast {
+					lost += behind - programLeast
+					cursor = head - programLeast
 				}
 				for ; cursor < head; cursor++ {
 					pk := p.at(cursor)
@@ -58,22 +58,22 @@ func TestProgramIsFollowedInOrder(t *testing.T) {
 }
 
 func TestProgramForgetsWhatIsOvertaken(t *testing.T) {
-	var p Program
-	for range programSize + 10 {
+	p := newProgram(1)
+	for range programLeast + 10 {
 		p.publish(new(Packet))
 	}
 	for i := range uint64(10) {
-		if p.at(i) != nil || p.at(i+programSize) == nil {
+		if p.at(i) != nil || p.at(i+programLeast) == nil {
 			t.Errorf("packet %d is there, or its successor is not", i)
 		}
 	}
-	if p.at(programSize+10) != nil {
+	if p.at(programLeast+10) != nil {
 		t.Error("what was not published yet is there")
 	}
 }
 
 func BenchmarkProgramPublishFollow(b *testing.B) {
-	var p Program
+	p := newProgram(1)
 	pk := make([]Packet, b.N)
 	cursor := uint64(0)
 	for i := range b.N {

@@ -91,7 +91,7 @@ func TestALostPacketComesBackWithTheNextOneAtOnce(t *testing.T) {
 	if got := ann.Up.Recovered.Load(); got != 5 {
 		t.Errorf("%d counted as recovered, want 5", got)
 	}
-	if got := s.plane.Stats().Recovered; got != 5 {
+	if got := s.plane.Stats(s.now).Recovered; got != 5 {
 		t.Errorf("%d counted as recovered by the plane, want 5", got)
 	}
 	if got := ann.src.rec.lost(); got != 6 {

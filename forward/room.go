@@ -56,7 +56,7 @@ const strayMax = 5 * opus.SampleRate
 // OpenRoom makes a room with 1 to 16 slots. Of the rungs in forbid, a bit each, no listener is ever put. user is the engine's.
 func (p *Plane) OpenRoom(slots int, forbid uint8, user any) *Room {
 	r := &Room{
-		plane: p, user: user, forbid: forbid, epoch: time.Now(),
+		plane: p, user: user, forbid: forbid, epoch: time.Now(), program: newProgram(slots),
 		base:  1<<32 | uint64(rand.Uint32()), // RFC 3550 §5.1: unpredictable; the rest keeps differences positive
 		slots: make([]slot, slots), sel: selection{places: make([]place, slots)},
 		follows: make([]follow, len(p.shards)), main: dominant{slot: -1, challenger: -1},

@@ -64,14 +64,17 @@ type shard struct {
 	plane *Plane
 	out   transport.Sender
 	load  atomic.Int32 // legs attached or about to be
-	busy  atomic.Int64 // nanoseconds in serve and visitLegs
+	busy  busy         // in its turn
+	// behind is how many packets of a room's program were waiting at the last pass, of the room where most were, in
+	// 1024ths of the ring: from 1024 on they are lost.
+	behind atomic.Uint32
 
 	followers [renditions]atomic.Int32
 	rungs     [cc.Packed120One + 1]atomic.Int32 // legs by rung, those that adapt
 	moves     [cc.MovesN]atomic.Uint64
 	resent    atomic.Uint64
 	refused   [cc.RefusalsN]atomic.Uint64
-	limit     atomic.Uint32 // best rung that the shard can afford for who only listens: a cc.Rung
+	limit     atomic.Uint32 // of those who only listen, so many tenths are packed to spare the shard
 
 	mu       sync.Mutex
 	commands []func(now time.Time)
@@ -115,7 +118,9 @@ func (s *shard) run() {
 			s.mu.Lock()
 			s.stopped = true
 			s.mu.Unlock()
-			s.serve()
+			for s.serve(); s.queued(); {
+				s.serve()
+			}
 			return
 		}
 		if some && !ticking {
@@ -129,14 +134,15 @@ func (s *shard) run() {
 func (s *shard) tick(now time.Time) bool {
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	s.now = now
+	s.begin(now)
 	s.visitLegs(now)
 	s.out.Flush()
-	s.busy.Add(int64(time.Since(now)))
+	s.busy.end(time.Now())
 	return len(s.legs) > 0
 }
 
-// serve takes the turn, forwards what is new, and runs commands. It tells whether there are legs.
+// serve takes the turn, forwards what is new, and runs commands. It tells whether there are legs. It is one pass: a shard
+// that is late comes to its commands between passes, or nobody could join, leave or be packed until it has caught up.
 func (s *shard) serve() bool {
 	s.turn.Lock()
 	defer s.turn.Unlock()
@@ -147,44 +153,77 @@ func (s *shard) serve() bool {
 	s.mu.Unlock()
 	if len(commands) > 0 {
 		now := time.Now()
+		s.begin(now)
 		for _, f := range commands {
 			f(now)
 		}
 		s.out.Flush()
-		s.busy.Add(int64(time.Since(now)))
+		s.busy.end(time.Now())
 	}
 	return len(s.legs) > 0
 }
 
-// serveNew forwards what is new, and flushes. In the shard's turn.
+func (s *shard) begin(now time.Time) {
+	s.now = now
+	s.busy.begin(now)
+}
+
+// queued tells whether there is something to serve.
+func (s *shard) queued() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.dirty)+len(s.commands) > 0
+}
+
+// serveNew forwards what is new, a pass of each room, and flushes. Rooms that have more than that are queued again, behind
+// the others. In the shard's turn.
 func (s *shard) serveNew() {
-	since := time.Now()
-	s.now = since
+	now := time.Now()
+	s.begin(now)
 	s.mu.Lock()
 	dirty := s.dirty
 	s.dirty = s.spare[:0]
 	s.mu.Unlock()
+	behind, more := uint64(0), false
 	for _, f := range dirty {
 		f.queued.Store(false) // before the head is read: what is published from now on queues again
-		s.forward(f)
+		behind = max(behind, f.behind())
+		if s.forward(f) {
+			s.mark(f)
+			more = true
+		}
 	}
 	clear(dirty) // a closed room must not hang on here
 	s.spare = dirty
-	s.visitLegs(since)
+	s.behind.Store(uint32(behind))
+	s.visitLegs(now)
 	s.out.Flush()
-	s.busy.Add(int64(time.Since(since)))
+	s.busy.end(time.Now())
+	if more {
+		s.nudge()
+	}
 }
 
-// forward sends a room's new packets to its legs.
-func (s *shard) forward(f *follow) {
+// behind is how much of the ring waits to be sent, in 1024ths of it.
+func (f *follow) behind() uint64 {
+	p := &f.room.program
+	return min((p.head.Load()-f.cursor)*1024/p.size(), 1024)
+}
+
+// passMax is how much of a program a shard goes through at once: more than what eight slots bring in one tick, a live
+// and a packed packet of each and a boundary, so that who is not late needs one pass.
+const passMax = 2 * burstMax
+
+// forward sends a room's new packets to its legs, one pass at most. It tells whether there are more.
+func (s *shard) forward(f *follow) (more bool) {
 	head := f.room.program.head.Load()
-	if behind := head - f.cursor; behind > programSize {
-		s.late(f, behind-programSize)
-		f.cursor = head - programSize
+	if behind, size := head-f.cursor, f.room.program.size(); behind > size {
+		s.late(f, behind-size)
+		f.cursor = head - size
 	}
-	for f.cursor < head {
+	for end := f.cursor + passMax; f.cursor < min(head, end); {
 		b := &s.burst
-		bound := f.gather(b, head)
+		bound := f.gather(b, min(head, end))
 		if b.overtaken > 0 {
 			s.late(f, b.overtaken)
 		}
@@ -198,6 +237,7 @@ func (s *shard) forward(f *follow) {
 			head = f.room.program.head.Load() // what nobody wanted before may have come without a mark
 		}
 	}
+	return f.cursor < head
 }
 
 // burst is what a shard sends to one listener after the other: with the listener in the outer loop its leg is in the
@@ -354,7 +394,7 @@ func (s *shard) attach(l *leg, now time.Time) {
 	if f.size() == 0 {
 		f.cursor = f.room.program.head.Load()
 	} else {
-		s.forward(f) // what came before is not for the new leg
+		s.forward(f) // what came before is not for the new leg; on a late shard it is as late as the others
 	}
 	f.lists[l.rendition] = append(f.lists[l.rendition], l)
 	s.followers[l.rendition].Add(1)
@@ -364,8 +404,8 @@ func (s *shard) attach(l *leg, now time.Time) {
 	s.legs = append(s.legs, l)
 	if l.control != nil {
 		s.rungs[l.control.said.Rung].Add(1)
-		s.weigh(l, now)
 	}
+	s.weigh(l, now)
 	l.peer.attached.Store(l)
 }
 

@@ -28,6 +28,13 @@ func (s *studio) attach(p *Peer, sh *shard) *leg {
 	return p.leg
 }
 
+// catchUp serves until nothing is left.
+func catchUp(sh *shard) {
+	for sh.serve(); sh.queued(); {
+		sh.serve()
+	}
+}
+
 func TestLateShardLosesPacketsNotMemory(t *testing.T) {
 	s := newStudio(t, 1, 2)
 	late, prompt := s.plane.shards[0], s.plane.shards[1]
@@ -52,9 +59,9 @@ func TestLateShardLosesPacketsNotMemory(t *testing.T) {
 		t.Errorf("the late shard has %d entries queued for one room", n)
 	}
 	late.turn.Unlock()
-	late.serve()
-	if l.packets != programSize || l.lost != packets-programSize {
-		t.Errorf("the late shard sent %d and lost %d, want %d and %d", l.packets, l.lost, programSize, packets-programSize)
+	catchUp(late)
+	if l.packets != programLeast || l.lost != packets-programLeast {
+		t.Errorf("the late shard sent %d and lost %d, want %d and %d", l.packets, l.lost, programLeast, packets-programLeast)
 	}
 	if n := late.drops[DropShardLate].Load(); n != l.lost {
 		t.Errorf("%d counted as late, want %d", n, l.lost)
@@ -65,8 +72,56 @@ func TestLateShardLosesPacketsNotMemory(t *testing.T) {
 	s.speaks(ann, 0, packets, voice)
 	s.rd.wake()
 	late.serve()
-	if l.packets != programSize+1 {
+	if l.packets != programLeast+1 {
 		t.Error("the late shard does not follow any more")
+	}
+}
+
+// TestALateShardTakesCommandsBetweenPasses: or nobody could leave it, or be packed, until it has caught up, and it never might.
+func TestALateShardTakesCommandsBetweenPasses(t *testing.T) {
+	s := newStudio(t, 1, 1)
+	sh := s.plane.shards[0]
+	l := s.attach(s.joins(1), sh)
+	ann := s.joins(0)
+	const packets = programLeast / 2
+	for n := range packets {
+		s.speaks(ann, 0, n, voice)
+	}
+	var sent uint64
+	sh.do(func(time.Time) { sent = l.packets })
+	<-sh.wake
+	sh.serve()
+	if sent == 0 || sent > passMax {
+		t.Errorf("the command has waited for %d packets, want some and not more than %d", sent, passMax)
+	}
+	if st := s.plane.Stats(s.now).Shards[0]; st.Behind < 0.49 || st.Behind > 0.51 {
+		t.Errorf("half a program has waited, and the shard tells %.2f", st.Behind)
+	}
+	if len(sh.wake) != 1 {
+		t.Error("a shard that is late does not go on by itself")
+	}
+	catchUp(sh)
+	sh.serve()
+	if st := s.plane.Stats(s.now).Shards[0]; l.packets != packets || st.Behind != 0 {
+		t.Errorf("%d of %d packets sent, still behind by %.2f", l.packets, packets, st.Behind)
+	}
+}
+
+// TestALateRoomDoesNotHoldUpAnother: rooms take turns, pass by pass.
+func TestALateRoomDoesNotHoldUpAnother(t *testing.T) {
+	s := newStudio(t, 1, 1)
+	sh := s.plane.shards[0]
+	l := s.attach(s.joins(1), sh)
+	ann, quiet := s.joins(0), s.plane.OpenRoom(1, 0, nil)
+	zoe, fan := quiet.Join(PeerConfig{}), quiet.Join(PeerConfig{Lines: make([]Line, 1)})
+	m := s.attach(fan, sh)
+	for n := range programLeast {
+		s.speaks(ann, 0, n, voice)
+	}
+	s.rd.publish(&zoe.src, 0, &frame{ts: tsStart, payload: voice, samples: frameSamples, level: loud}, false, 0, quiet.epoch)
+	sh.serve()
+	if m.packets != 1 || l.packets == 0 || l.packets > passMax {
+		t.Errorf("%d packets of the quiet room were sent, after %d of the late one", m.packets, l.packets)
 	}
 }
 

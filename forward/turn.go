@@ -85,7 +85,7 @@ func (s *shard) owes() (cost time.Duration) {
 func (f *follow) owes() (cost time.Duration) {
 	head := f.room.program.head.Load()
 	var seen [renditions]bool
-	for i := max(f.cursor, head-min(head, programSize)); i < head; i++ {
+	for i := max(f.cursor, head-min(head, f.room.program.size())); i < head; i++ {
 		pk := f.room.program.at(i)
 		if pk == nil || pk.bounds != 0 {
 			continue

@@ -3,6 +3,7 @@
 package fanout
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -32,6 +33,7 @@ type crowd struct {
 	ears      *ears
 	speech    *speech
 	measuring atomic.Bool // probes keep latencies
+	spread    int         // probes are among so many listeners, the first; 0: all
 
 	mu      sync.Mutex
 	clients []*client.Client // by their number; nil until connected
@@ -126,7 +128,7 @@ func (c *crowd) joinOne(ctx context.Context, i int) error {
 
 // isProbe spreads the probes evenly over the listeners.
 func (c *crowd) isProbe(listener int) bool {
-	every := max(1, c.load.Listeners/probesMax)
+	every := max(1, cmp.Or(c.spread, c.load.Listeners)/probesMax)
 	return listener%every == 0 && listener/every < probesMax
 }
 

@@ -16,4 +16,7 @@
 //  7. floor.go runs the floor in between (floorwindow.go), as a process of its own too (floorworker.go): AES-128-GCM with a key for each
 //     destination and sendmmsg, nothing else; the same number, size and rhythm of packets into the same socket.
 //  8. run.go tells the story, and makes bench/report's Figures of it.
+//
+// Another story is overload.go's: the server is bound to one CPU (confine.go), listeners come in steps until they are refused, and go again
+// (siege.go); what was lost by when is read from its metrics and events, and from the listeners (overloadlook.go).
 package fanout

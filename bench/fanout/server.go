@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A server is what is measured. Its methods are called one after the other, but for Join.
@@ -60,6 +62,7 @@ const stopTimeout = 5 * time.Second
 
 // process is a child of ours.
 type process struct {
+	cpus *unix.CPUSet // that it may use; nil: all
 	cmd  *exec.Cmd
 	log  tail
 	done chan struct{} // closed when it has ended
@@ -73,7 +76,7 @@ func (p *process) start(name string, args ...string) error {
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.cmd.SysProcAttr = ownSession()
 	p.done = make(chan struct{})
-	if err := p.cmd.Start(); err != nil {
+	if err := startOn(p.cmd, p.cpus); err != nil {
 		p.cmd = nil
 		return fmt.Errorf("start %s: %w", name, err)
 	}

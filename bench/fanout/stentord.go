@@ -24,6 +24,8 @@ type stentord struct {
 	dir     string   // for the control socket and the spool
 	spool   string   // as seen from here, which is not where the daemon sees it when it has a disk of its own
 	http    string   // address of /metrics
+	media   string   // address of the media socket
+	socket  string   // path of the control socket
 	control *control.Client
 }
 
@@ -41,20 +43,20 @@ func newStentord(ctx context.Context, binary string, args []string, dir string) 
 func (s *stentord) Name() string { return "stentor" }
 
 func (s *stentord) Start(ctx context.Context, load Load) error {
-	media, err := freePort("udp")
-	if err != nil {
+	var err error
+	if s.media, err = freePort("udp"); err != nil {
 		return err
 	}
 	if s.http, err = freePort("tcp"); err != nil {
 		return err
 	}
-	path := filepath.Join(s.dir, "control.sock")
+	s.socket = filepath.Join(s.dir, "control.sock")
 	spool := filepath.Join(s.dir, "spool")
 	if err := errors.Join(os.RemoveAll(spool), os.Mkdir(spool, 0o750)); err != nil { // a recording of an earlier run
 		return err
 	}
 	name, args := s.binary, append([]string{
-		"--node", "bench", "--media", media, "--http", s.http, "--control", path, "--log-level", "warn", "--spool", spool,
+		"--node", "bench", "--media", s.media, "--http", s.http, "--control", s.socket, "--log-level", "warn", "--spool", spool,
 	}, s.args...)
 	s.spool = spool
 	if load.Record == RecordStalled {
@@ -69,7 +71,7 @@ func (s *stentord) Start(ctx context.Context, load Load) error {
 		s.spool = inside(s.PIDs()[0], spool)
 	}
 	err = s.until(ctx, func(ctx context.Context) (err error) {
-		s.control, err = control.Dial(ctx, path)
+		s.control, err = control.Dial(ctx, s.socket)
 		return err
 	})
 	if err != nil {

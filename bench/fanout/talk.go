@@ -29,7 +29,8 @@ type talker struct {
 type talk struct {
 	speech  *speech
 	talkers []*talker
-	began   time.Time // of the first spurt
+	began   time.Time    // of the first spurt
+	only    atomic.Int32 // the first of them, who talk while the others are silent; 0: all talk
 
 	quit, done chan struct{}
 	err        error // Written before done is closed.
@@ -77,6 +78,9 @@ func (t *talk) run() {
 		case <-timer.C:
 		}
 		who, frame := k%len(t.talkers), k/len(t.talkers)
+		if only := int(t.only.Load()); only > 0 && who >= only {
+			continue
+		}
 		if err := t.talkers[who].say(t.speech, clock+uint32(frame)*frameSamples, frame == 0); err != nil {
 			t.err = fmt.Errorf("speaker %d: %w", who, err)
 			return

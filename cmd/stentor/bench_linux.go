@@ -41,7 +41,7 @@ type fanoutFlags struct {
 
 func (t *tool) benchCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "bench", Short: "Measure what the daemon costs", Args: between(0, 0)}
-	cmd.AddCommand(t.fanoutCommand(), floorCommand(), t.impairCommand())
+	cmd.AddCommand(t.fanoutCommand(), floorCommand(), t.overloadCommand(), t.impairCommand())
 	return cmd
 }
 

@@ -9,7 +9,7 @@ func TestABenchThatCannotBeMeantIsRefused(t *testing.T) {
 	for _, args := range [][]string{
 		{"bench", "fanout", "--against", "livekit"}, {"bench", "fanout", "--talking", "9"}, {"bench", "fanout", "extra"},
 		{"bench", "fanout", "--record", "maybe"},
-		{"bench", "floor", "x"},
+		{"bench", "floor", "x"}, {"bench", "overload", "--talking", "0"}, {"bench", "overload", "extra"},
 	} {
 		if code, _, stderr := ask("nowhere", args...); code != exitUsage {
 			t.Errorf("%v: exit %d, %s", args, code, stderr)
