@@ -96,8 +96,12 @@ func (s *shard) weigh(l *leg, now time.Time) {
 		s.rungs[d.Rung].Add(1)
 		s.choose(l)
 	}
-	if d.RED != was.RED {
-		s.protect(l, int(d.RED))
+	if d.RED != was.RED || d.Spread != was.Spread {
+		form := int(d.RED)
+		if d.Spread {
+			form = spread
+		}
+		s.protect(l, form)
 	}
 	if l.peer.quality.Load() == nil || d.Rung != was.Rung || d.RED != was.RED || d.Why != was.Why {
 		l.peer.quality.Store(&d)

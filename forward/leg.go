@@ -43,7 +43,7 @@ type leg struct {
 	one   bool // the dominant speaker alone
 
 	rendition Rendition // followed now
-	depth     uint8     // earlier packets that go with each one
+	form      uint8     // of redundancy that goes with each packet; 0: none
 	want      Rendition // followed from the next boundary that has both; the same: no change is due
 	lines     []outLine
 	few       [3]outLine // where lines mostly lie: beside what else is read for each packet
@@ -74,7 +74,7 @@ type outLine struct {
 	resync   bool   // the next packet follows the last one sent, whatever the slot's number
 	nack     bool   // what is missed may be asked for
 	redPT    uint8  // 0: redundancy is not to be sent
-	run      uint8  // packets sent since resync, at most depthMax
+	run      uint8  // packets sent since resync, at most reach
 	off      uint64 // slot's sequence less ours
 	seq      uint64 // extended, last sent
 	ts       uint32 // last sent
@@ -150,8 +150,8 @@ func (l *leg) sendOn(ln *outLine, pk *Packet, shared *[headerSize]byte, out tran
 	if ln.packets > 0 {
 		l.gaps += f.seq - ln.seq - 1 // lost on the way in: no fault of this leg's network
 	}
-	if l.depth > 0 {
-		f.depth, f.cover = l.protection(ln, pk)
+	if l.form > 0 {
+		f.red, f.cover = l.protection(ln, pk)
 	}
 	if f.stamped {
 		l.control.seq++
@@ -171,7 +171,7 @@ func (l *leg) sendOn(ln *outLine, pk *Packet, shared *[headerSize]byte, out tran
 	}
 	ln.seq, ln.ts, ln.end, ln.sounding = f.seq, pk.ts, pk.ts+uint32(pk.samples), len(pk.payload) > 2
 	ln.packets++
-	ln.run = min(ln.run+1, depthMax)
+	ln.run = min(ln.run+1, reach)
 	ln.octets += uint32(size)
 	l.packets++
 	l.bytes += uint64(n)
@@ -183,8 +183,8 @@ type form struct {
 	seq     uint64 // extended
 	stamped bool
 	twcc    uint16 // transport-wide number, if stamped
-	depth   uint8  // which of Packet.red was sent, counted from 1; 0: the plain payload
-	cover   uint8  // earlier packets that are in it
+	red     uint8  // which of Packet.red was sent, counted from 1; 0: the plain payload
+	cover   uint8  // earlier packets that are in it, as covers counts
 }
 
 // seal writes a packet in a form into a send slot and returns its length, and that of its payload; 0: it does not fit.
@@ -198,8 +198,8 @@ func (l *leg) seal(b []byte, ln *outLine, pk *Packet, shared *[headerSize]byte, 
 		b[20] = ln.levelID << 4 // length field 0: one octet
 	}
 	payload, pt := pk.payload, ln.pt
-	if f.depth > 0 {
-		payload, pt = l.protected(ln, pk, f.depth), ln.redPT
+	if f.red > 0 {
+		payload, pt = l.protected(ln, pk, f.red), ln.redPT
 	}
 	b[1] = pt
 	if pk.marker {

@@ -104,7 +104,7 @@ func (p *Peer) Attach(s *transport.Session) {
 	now := time.Now()
 	p.leg.control = newControl(p, now)
 	p.leg.remember(now)
-	p.leg.depth = p.leg.depthFor(p.depth)
+	p.leg.form = p.leg.formFor(p.depth)
 	p.shard.load.Add(1)
 	sh, l, rend := p.shard, p.leg, p.rendition
 	plane.reader.do(func(now time.Time) { plane.reader.want(p.room, rend, 1, 0, now) })
@@ -133,6 +133,7 @@ func (p *Peer) Quality() *cc.Decision { return p.quality.Load() }
 // Redundancy sets how many earlier packets go with each one that the peer is sent, 0 to 2. A peer whose lines have not
 // agreed to it gets none.
 func (p *Peer) Redundancy(depth int) {
+	depth = min(depth, depthMax)
 	p.depth = depth
 	if p.leg == nil {
 		return // Attach will begin with it

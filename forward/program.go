@@ -29,7 +29,7 @@ type Packet struct {
 	bounds    bounds // of a boundary, else 0
 	hush      uint8  // in no program: one more than its place in hushed; else 0
 	payload   []byte
-	red       *[depthMax][]byte // the payload with one earlier one, with two; nil where nobody wants it
+	red       *[formsMax][]byte // the payload in each form of redundancy; nil where nobody wants it
 }
 
 // Program is a room's ring of packets in the order in which they are to be heard, those of all renditions in one

@@ -105,8 +105,19 @@ func TestDepthChangesAtAnyPacketWithoutAGap(t *testing.T) {
 	g.are(g.says(2), "63+1: 3 4 5", "63+1: 4 5 6")
 	sh.protect(l, 0)
 	g.are(g.says(2), "111+1: 7", "111+1: 8")
-	sh.protect(l, 7)
+	sh.protect(l, 2)
 	g.are(g.says(3), "111+1: 9", "63+1: 9 10", "63+1: 9 10 11")
+}
+
+// Spread copies are of the second and the fourth packet before, and of nothing that the line was not sent.
+func TestSpreadCopiesReachFourPacketsBack(t *testing.T) {
+	g := newGuarded(t)
+	sh := g.plane.shards[0]
+	l := g.attach(g.joins(3), sh)
+	sh.protect(l, 7) // more than there is: the furthest
+	g.are(g.says(6), "111+1: 0", "111+1: 1", "63+1: 0 2", "63+1: 1 3", "63+1: 0 2 4", "63+1: 1 3 5")
+	l.lines[0].resync = true // as after a change of rendition
+	g.are(g.says(5), "111+1: 6", "111+1: 7", "111+1: 8", "111+1: 9", "63+1: 6 8 10")
 }
 
 func TestOnlyWhatSomebodyWantsIsMade(t *testing.T) {
@@ -140,7 +151,7 @@ func TestOnlyWhatSomebodyWantsIsMade(t *testing.T) {
 func TestALineThatDidNotAgreeGetsNone(t *testing.T) {
 	g := newGuarded(t)
 	sh := g.plane.shards[0]
-	g.room.follows[0].depths[Live][1].Add(1) // somebody else wants it, and it is made
+	g.room.follows[0].forms[Live][1].Add(1) // somebody else wants it, and it is made
 	g.room.protected.Add(1)
 	p := g.joins(3)
 	for i := range p.config.Lines {
@@ -148,10 +159,10 @@ func TestALineThatDidNotAgreeGetsNone(t *testing.T) {
 	}
 	l := g.attach(p, sh)
 	sh.protect(l, 2)
-	if l.depth != 0 {
-		t.Errorf("depth %d without a line that takes it", l.depth)
+	if l.form != 0 {
+		t.Errorf("redundancy %d without a line that takes it", l.form)
 	}
-	l.depth = 2 // as it never should be
+	l.form = 2 // as it never should be
 	g.are(g.says(3), "111+1: 0", "111+1: 1", "111+1: 2")
 	if pk := g.room.program.at(g.room.program.head.Load() - 1); pk.red == nil {
 		t.Error("nothing was made that could have been sent")
@@ -222,7 +233,7 @@ func TestWhatDoesNotFitIsLeftOutTheOldestFirst(t *testing.T) {
 	} {
 		g := newGuarded(t)
 		g.room.protected.Add(1)
-		g.room.follows[0].depths[Live][1].Add(1)
+		g.room.follows[0].forms[Live][1].Add(1)
 		for i, size := range c.sizes {
 			g.rd.emit(g.room, &Packet{seq: uint64(i), ts: uint32(i * frameSamples), payload: make([]byte, size)})
 		}
@@ -243,7 +254,7 @@ func TestWhatDoesNotFitIsLeftOutTheOldestFirst(t *testing.T) {
 func TestWhatIsFartherThanCanBeSaidIsLeftOut(t *testing.T) {
 	g := newGuarded(t)
 	g.room.protected.Add(1)
-	g.room.follows[0].depths[Packed120][1].Add(1)
+	g.room.follows[0].forms[Packed120][1].Add(1)
 	for i, ts := range []uint32{1<<32 - 5760, 0, 5760, 5760 + 1<<14, 5760} {
 		g.rd.emit(g.room, &Packet{seq: uint64(i), ts: ts, rendition: Packed120, payload: voice})
 	}
@@ -274,7 +285,7 @@ func TestRedundancyBeginsAnewWithTheRendition(t *testing.T) {
 	other.rendition = Packed60
 	g.rd.want(g.room, Packed60, 1, 0, g.now)
 	g.room.follows[0].legs[Packed60].Add(1)
-	g.room.follows[0].depths[Packed60][0].Add(1)
+	g.room.follows[0].forms[Packed60][0].Add(1)
 	g.room.protected.Add(1)
 	g.room.follows[0].lists[Live] = []*leg{l}
 	sh.protect(l, 1)
@@ -289,11 +300,11 @@ func TestRedundancyBeginsAnewWithTheRendition(t *testing.T) {
 	if l.rendition != Packed60 {
 		t.Fatalf("follows %v", l.rendition)
 	}
-	g.room.follows[0].depths[Packed60][0].Add(-1)
-	if n := g.room.follows[0].depths[Packed60][0].Load(); n != 1 {
+	g.room.follows[0].forms[Packed60][0].Add(-1)
+	if n := g.room.follows[0].forms[Packed60][0].Load(); n != 1 {
 		t.Errorf("%d legs want it packed, want 1", n)
 	}
-	if n := g.room.follows[0].depths[Live][0].Load(); n != 0 {
+	if n := g.room.follows[0].forms[Live][0].Load(); n != 0 {
 		t.Errorf("%d legs want it live", n)
 	}
 }
@@ -323,8 +334,8 @@ func TestSendingRedundancyDoesNotAllocate(t *testing.T) {
 	for _, pt := range []uint8{111, 96} {
 		l := listen(t, 3, 3, gcm)
 		l.tray.keep = false
-		l.leg.depth, l.leg.lines[0].pt = 2, pt
-		pk := &Packet{origin: new(Peer), payload: voice, red: new([depthMax][]byte)}
+		l.leg.form, l.leg.lines[0].pt = 2, pt
+		pk := &Packet{origin: new(Peer), payload: voice, red: new([formsMax][]byte)}
 		pk.red[0] = red.Append(nil, []red.Block{{PayloadType: 111, Offset: frameSamples, Payload: voice}}, 111, voice)
 		var shared [headerSize]byte
 		header(&shared, pk)
@@ -346,7 +357,7 @@ func BenchmarkProtect(b *testing.B) {
 			s := newStudio(b, 3, 1)
 			if depth > 0 {
 				s.room.protected.Add(1)
-				s.room.follows[0].depths[Live][depth-1].Add(1)
+				s.room.follows[0].forms[Live][depth-1].Add(1)
 			}
 			b.ReportAllocs()
 			for i := range b.N {
@@ -362,8 +373,8 @@ func BenchmarkLegSendRedundant(b *testing.B) {
 	p := s.joins(1)
 	p.shard = s.plane.shards[0]
 	l := newLeg(p, newEgress(b, gcm), transport.Dest{})
-	l.depth = 1
-	pk := &Packet{origin: new(Peer), payload: voice, red: new([depthMax][]byte)}
+	l.form = 1
+	pk := &Packet{origin: new(Peer), payload: voice, red: new([formsMax][]byte)}
 	pk.red[0] = red.Append(nil, []red.Block{{PayloadType: 111, Offset: frameSamples, Payload: voice}}, 111, voice)
 	var shared [headerSize]byte
 	header(&shared, pk)

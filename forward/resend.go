@@ -42,7 +42,7 @@ func (l *leg) mayAsk() bool {
 
 // note remembers a packet of n octets that is sent on a line.
 func (l *leg) note(ln *outLine, pk *Packet, f *form, n int) {
-	s := cc.Sent{Ref: pk.index, Seq: f.seq, TWCC: f.twcc, Stamped: f.stamped, Cover: f.cover, Form: f.depth}
+	s := cc.Sent{Ref: pk.index, Seq: f.seq, TWCC: f.twcc, Stamped: f.stamped, Cover: f.cover, Form: f.red}
 	if pk.hush > 0 {
 		s.Ref, s.Form = uint64(pk.ts)<<32|uint64(pk.csrc), formHush+pk.hush-1
 	}
@@ -50,7 +50,7 @@ func (l *leg) note(ln *outLine, pk *Packet, f *form, n int) {
 }
 
 // formHush and what follows are packets that stand in no program: clock and speaker are noted instead of their place.
-const formHush = depthMax + 1
+const formHush = formsMax + 1
 
 // notePadding remembers a number that padding took.
 func (l *leg) notePadding(ln *outLine, seq uint64, now time.Time) {
@@ -149,7 +149,7 @@ func (s *shard) mend(l *leg, now time.Time) {
 		if ln.twccID == 0 {
 			continue
 		}
-		refused := l.history.Lost(i, l.control.ladder, l.depthOn(ln), rtt, now, func(again cc.Sent) {
+		refused := l.history.Lost(i, l.control.ladder, l.coverOn(ln), rtt, now, func(again cc.Sent) {
 			sent = s.resend(l, ln, &again, now) || sent
 		})
 		s.refused[cc.RefusedBudget].Add(uint64(refused))
@@ -159,12 +159,12 @@ func (s *shard) mend(l *leg, now time.Time) {
 	}
 }
 
-// depthOn is how many earlier packets go with what a line is sent next.
-func (l *leg) depthOn(ln *outLine) uint8 {
-	if ln.redPT == 0 {
+// coverOn is which earlier packets go with what a line is sent next.
+func (l *leg) coverOn(ln *outLine) uint8 {
+	if ln.redPT == 0 || l.form == 0 {
 		return 0
 	}
-	return l.depth
+	return covers(l.form, len(behind[l.form]))
 }
 
 // resend makes a packet once more as it was, and sends it.
@@ -176,7 +176,7 @@ func (s *shard) resend(l *leg, ln *outLine, again *cc.Sent, now time.Time) bool 
 	}
 	f := form{seq: again.Seq, stamped: again.Stamped, twcc: again.TWCC, cover: again.Cover}
 	if again.Form < formHush {
-		f.depth = again.Form
+		f.red = again.Form
 	}
 	var h [headerSize]byte
 	header(&h, pk)

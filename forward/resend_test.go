@@ -147,7 +147,7 @@ func (a *asking) mayChange(line Line) {
 	case 0:
 		l.stamp = !l.stamp && line.TWCCID != 0
 	case 1:
-		a.sh.protect(l, a.r.IntN(3))
+		a.sh.protect(l, a.r.IntN(formsMax+1))
 	case 2:
 		f := &a.room.follows[0]
 		f.protects(l, -1)

@@ -27,7 +27,7 @@ type follow struct {
 	shard *shard
 
 	legs   [renditions]atomic.Int32           // how many follow each, for the Reader
-	depths [renditions][depthMax]atomic.Int32 // of those, how many want redundancy
+	forms  [renditions][formsMax]atomic.Int32 // of those, how many want redundancy in each form
 	queued atomic.Bool                        // stands in shard.dirty
 
 	cursor  uint64 // Owned by who has the shard's turn.

@@ -52,10 +52,14 @@ const (
 	redTwoEnd      = 0.04
 	redBurst       = 2.0
 	redBurstLoss   = 0.04
-	redEnough      = 40 // packets
-	redAtOnce      = 20 // packets, if five of them are lost
-	redHold        = second
-	redLess        = 10 * second
+	// Two copies are spread when losses come in twos, as redBurst says, if there are enough of them to tell, and not any
+	// more when they are as good as single: at 30 %, chance's are 1.4 in a row. Packed, four packets are too long ago.
+	spreadLeast = 10
+	spreadEnd   = 1.4
+	redEnough   = 40 // packets
+	redAtOnce   = 20 // packets, if five of them are lost
+	redHold     = second
+	redLess     = 10 * second
 	// redFit of a capacity that congestion measured is what redundancy may try to fill, for estimateGoodFor. Above one,
 	// because the measure is a tenth short where packets were lost by chance before they could be counted; the trial
 	// that follows costs two seconds. A network is another one after a minute.
@@ -101,6 +105,7 @@ func (l *Ladder) weighFeedback(t int64) {
 		l.weighLoss(t)
 		l.weighRED(t)
 	}
+	l.weighSpread(t)
 	l.weighUp(t)
 }
 
@@ -232,6 +237,20 @@ func (l *Ladder) weighRED(t int64) {
 		l.moveRED(l.red-1, p, burst, t)
 	case want >= l.red:
 		l.less = -1
+	}
+}
+
+// weighSpread moves two copies apart where losses come in a row, and back together where they do not.
+func (l *Ladder) weighSpread(t int64) {
+	p, n, burst := l.doubt.losses(t)
+	switch {
+	case l.red < 2 || l.sending() != Live:
+		l.spread = false
+	case p*float64(n) < spreadLeast:
+	case burst >= redBurst:
+		l.spread = true
+	case burst < spreadEnd:
+		l.spread = false
 	}
 }
 

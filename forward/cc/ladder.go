@@ -25,6 +25,7 @@ type Decision struct {
 	Packing  Packing // of the rung
 	One      bool    // of the rung: the dominant speaker alone
 	RED      uint8   // depth of redundancy
+	Spread   bool    // of two copies: they go two and four packets behind, not one and two
 	Stamp    bool    // packets carry the transport-wide sequence number, and are told to Sent
 	Probe    int     // so many packets of padding are to be sent now, and told to SentProbe
 	Padding  int     // octets of padding in each of them
@@ -94,6 +95,7 @@ type Ladder struct {
 
 	rung    Rung // the network's; what is sent is not above floor
 	red     uint8
+	spread  bool // copies two and four packets behind
 	floor   Rung // the node's
 	why     Why
 	ask     uint8 // packets of a probe to ask for in the next Decision
@@ -239,7 +241,7 @@ func (l *Ladder) Decide(now time.Time, demand Demand) Decision {
 	l.reports.fresh = false
 	d := Decision{
 		Rung: l.sending(), RED: l.red, Stamp: l.doubt != nil, Probe: int(l.ask), Padding: int(l.padding), Estimate: int(l.estimate), Why: l.reason(),
-		Resend: l.resends(t),
+		Resend: l.resends(t), Spread: l.spread,
 	}
 	d.Packing, d.One = d.Rung.Packing(), d.Rung.One()
 	l.ask, l.padding = 0, 0

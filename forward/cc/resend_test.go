@@ -46,12 +46,12 @@ func TestWithoutRedundancyLossIsSentAgain(t *testing.T) {
 		t.Run(name+", by chance", func(t *testing.T) {
 			w := w
 			w.loss = random(0.1)
-			late(t, w, 2)
+			late(t, w, 2.2)
 		})
 		t.Run(name+", by chance, three talk", func(t *testing.T) {
 			w := w
 			w.loss, w.talking = random(0.1), talk(3)
-			late(t, w, 2)
+			late(t, w, 2.2)
 		})
 		t.Run(name+", in bursts", func(t *testing.T) {
 			w := w

@@ -122,7 +122,7 @@ func TestRedundancyTakesTheRoomThereIs(t *testing.T) {
 	}
 }
 
-func TestBurstsAreHalved(t *testing.T) {
+func TestOfBurstsAQuarterIsLeft(t *testing.T) {
 	t.Parallel()
 	w := world{seconds: 60, talking: talk(1), rate: fixed(0), base: 30, jitter: 10, loss: gilbert(0.2, 3), config: full}
 	w.config.Resend = false // resend_test.go has it
@@ -132,11 +132,11 @@ func TestBurstsAreHalved(t *testing.T) {
 		if a.lowest() != Live {
 			t.Error("bursts were taken for congestion")
 		}
-		if 100-a.heard[0] > 0.52*(100-b.heard[0]) {
+		if 100-a.heard[0] > 0.35*(100-b.heard[0]) {
 			t.Errorf("%.1f %% are missing, off %.1f %%", 100-a.heard[0], 100-b.heard[0])
 		}
 	})
-	if on > off/2 {
+	if on > off*0.28 {
 		t.Errorf("%.1f %% are missing, off %.1f %%", on/seeds, off/seeds)
 	}
 }

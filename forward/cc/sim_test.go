@@ -82,7 +82,7 @@ type sim struct {
 	out      outcome
 	follow   Packing
 	pending  [3][]int
-	before   [3][2][]int
+	before   [3][4][]int
 	frames   [3]int
 	seq      int
 	twcc     int
@@ -198,7 +198,7 @@ func (s *sim) step(ms int, now time.Time) {
 // mend and asked do as a leg does (forward/resend.go).
 func (s *sim) mend(ms int, now time.Time) {
 	for slot := range 3 {
-		s.out.refused[RefusedBudget] += s.history.Lost(slot, s.l, s.d.RED, s.trip(), now, func(again Sent) { s.resend(again, ms, now) })
+		s.out.refused[RefusedBudget] += s.history.Lost(slot, s.l, s.cover(), s.trip(), now, func(again Sent) { s.resend(again, ms, now) })
 	}
 	s.out.saved += s.l.Saved()
 }
@@ -307,6 +307,14 @@ func (s *sim) talk(ms int, now time.Time) {
 	}
 }
 
+// cover is what the next packets carry of earlier ones.
+func (s *sim) cover() uint8 {
+	if s.d.Spread {
+		return 0b1010
+	}
+	return 1<<s.d.RED - 1
+}
+
 func (s *sim) flush(slot, ms int, now time.Time) {
 	own := s.pending[slot]
 	if len(own) == 0 {
@@ -315,15 +323,19 @@ func (s *sim) flush(slot, ms int, now time.Time) {
 	s.pending[slot] = nil
 	p := simPacket{slot: slot, num: s.nums[slot], frames: own, size: 60 + len(own)*frameOctets, twcc: -1}
 	s.nums[slot]++
-	cover := 0
+	cover := uint8(0)
 	for i := range int(s.d.RED) {
+		if s.d.Spread {
+			i = 2*i + 1
+		}
 		if b := s.before[slot][i]; b != nil {
 			p.frames = append(append([]int{}, p.frames...), b...)
 			p.size += len(b)*frameOctets + redHeader
-			cover++
+			cover |= 1 << i
 		}
 	}
-	s.before[slot][1], s.before[slot][0] = s.before[slot][0], own
+	copy(s.before[slot][1:], s.before[slot][:])
+	s.before[slot][0] = own
 	if s.d.Stamp {
 		p.size += 8
 		p.twcc = s.twcc
@@ -337,7 +349,7 @@ func (s *sim) flush(slot, ms int, now time.Time) {
 	if s.history != nil {
 		ref := uint64(len(s.sent))
 		s.sent = append(s.sent, p)
-		s.history.Add(slot, Sent{Ref: ref, Seq: uint64(p.num), TWCC: uint16(p.twcc), Stamped: p.twcc >= 0, Cover: uint8(cover)}, p.size, now)
+		s.history.Add(slot, Sent{Ref: ref, Seq: uint64(p.num), TWCC: uint16(p.twcc), Stamped: p.twcc >= 0, Cover: cover}, p.size, now)
 	}
 	s.send(p, ms)
 }
