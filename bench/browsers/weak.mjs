@@ -1,11 +1,11 @@
-// The story of two listeners on weak networks while three people talk: one loses a tenth of all packets, the other gets
-// 64 kb/s and no more. It is played with the congestion controller off and then on: what it is good for is what the
+// The story of three listeners on weak networks while three people talk: one loses a tenth of all packets, one a fifth of
+// them, three in a row, and one gets 64 kb/s and no more. It is played with the congestion controller off and then on: what it is good for is what the
 // browsers themselves say of what they had to conceal, and the tone of the dominant speaker in what they play.
 //
 // usage: node weak.mjs chromium|firefox SPACES STENTORD STENTOR
 //
 // SPACES, STENTORD and STENTOR are the programs under test; relays (stentor bench impair --relay) stand before the daemon
-// for the two listeners alone, and follow the stories random-loss and three-voices-64k. A third listener has a good network:
+// for these three alone, and follow the stories random-loss, bursty-loss and three-voices-64k. Another listener has a good network:
 // what happens to him too is the machine's doing. One line is printed for each assertion, and at the end "N passed, N
 // failed".
 
@@ -19,14 +19,16 @@ const STORY_MS = 150_000; // it takes some 75 s
 // Tones that are whole multiples of 50 Hz have nothing of each other in 20 ms. The first is the dominant speaker's.
 const SPEAKERS = { ada: [450, 0.25], ben: [1000, 0.1], cem: [1650, 0.08] };
 const [DOMINANT_HZ] = SPEAKERS.ada;
-const LISTENERS = { dan: null, eve: 'random-loss', fay: 'three-voices-64k' }; // and the stories of their networks
-const TROUBLE_MS = 5000;   // after the first media, in both stories
+const LISTENERS = { dan: null, eve: 'random-loss', fay: 'three-voices-64k', gus: 'bursty-loss' }; // and the stories of their networks
+const TROUBLE_MS = 5000;   // after the first media, in all stories
 const FINDING_MS = [5000, 5000]; // until there may be no hole, and then until all that fits is found; a browser reports every 5 s
 const MEASURED_MS = 20_000;
 const OFF_MS = 10_000;     // without a controller nothing changes
 // What must be with the controller, and without it, where else the story would tell nothing.
 const CONCEALED_PERCENT = 1;
 const CONCEALED_OFF_PERCENT = 5;
+const BURSTS_OF_OFF = 0.5;
+const BURSTS_OFF_PERCENT = 10;
 const CLEAR_PERCENT = 95;
 const HOLE_MS = 500;
 const HEARD_PERCENT = 98;
@@ -162,7 +164,10 @@ class Weak extends Stage {
     for (const [name, { dan }] of Object.entries({ off, on })) {
       this.checks.that(dan.packets > 0 && dan.lost === 0, `${name}: who has a good network loses no packet`, `${dan.packets} packets, ${dan.lost} lost`);
     }
-    if (this.home === 'chromium') this.lossy(off.eve, on.eve, loud(on.dan));
+    if (this.home === 'chromium') {
+      this.lossy(off.eve, on.eve, loud(on.dan));
+      this.bursty(off.gus, on.gus);
+    }
     this.capped(off.fay, on.fay);
   }
 
@@ -174,6 +179,15 @@ class Weak extends Stage {
     this.checks.that(loud(on) - alongside <= CONCEALED_PERCENT, `a tenth lost: at most ${CONCEALED_PERCENT} % is concealed`,
       `${loud(on).toFixed(2)} %, and ${alongside.toFixed(2)} % of who loses nothing`);
     this.tone('a tenth lost', off, on);
+  }
+
+  // bursty is what became of who loses a fifth, three in a row.
+  bursty(off, on) {
+    this.checks.that(loud(off) > BURSTS_OFF_PERCENT, `a fifth lost in bursts: without the controller more than ${BURSTS_OFF_PERCENT} % is concealed`,
+      `${loud(off).toFixed(2)} %`);
+    this.checks.that(on.peer.quality.redundancy > 0, 'a fifth lost in bursts: redundancy', on.said.join(' -> '));
+    this.checks.that(loud(on) <= BURSTS_OF_OFF * loud(off), `a fifth lost in bursts: at most ${BURSTS_OF_OFF} of that is concealed`,
+      `${loud(on).toFixed(2)} %, without the controller ${loud(off).toFixed(2)} %`);
   }
 
   // capped is what became of who gets 64 kb/s.
