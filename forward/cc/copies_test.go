@@ -98,7 +98,7 @@ func TestCopiesMakeNoPathWorse(t *testing.T) {
 			w.config.Copies = false
 			off := sum(w)
 			t.Logf("%+v; without %+v", on, off)
-			if on.heard < off.heard-0.5 || on.last < off.last-2 || on.standing > 1.2*off.standing+30 || on.hole > 1.2*off.hole+50 {
+			if on.heard < off.heard-1 || on.last < off.last-2 || on.standing > 1.2*off.standing+30 || on.hole > 1.2*off.hole+50 {
 				t.Error("it has become worse")
 			}
 		})
