@@ -151,3 +151,14 @@ func TestCopiesEndWithTheLoss(t *testing.T) {
 func lossUntil(now *int, end int) func(*rand.Rand, *world) bool {
 	return func(r *rand.Rand, _ *world) bool { return r.Float64() < 0.1 && *now < end }
 }
+
+// In packets of 120 ms a copy comes 120 ms late, which is no queue: copies would be given up for it.
+func TestWhatComesByItsCopyIsNoQueue(t *testing.T) {
+	t.Parallel()
+	w := world{seconds: 120, talking: talk(1), rate: fixed(0), base: 60, jitter: 20, loss: random(0.2), config: firefox}
+	w.config.Forbid = 0b0111
+	missing, worst := soonOf(t, w, nil)
+	if t.Logf("missing %.2f (%.2f) %%", missing, worst); missing > 12 {
+		t.Errorf("%.2f %% are missing", missing)
+	}
+}
