@@ -139,7 +139,7 @@ func TestNobodyIsPutBelowTheLowestRung(t *testing.T) {
 	})
 }
 
-// Loss by chance is met by redundancy, for all voices; who cannot take any is sent again what feedback says is lost.
+// Loss by chance is met by redundancy, for all voices; who cannot take any is sent everything twice.
 func TestLossByChanceBringsRedundancy(t *testing.T) {
 	adaptsOnStage(t, func(s *stage) {
 		s.open("r", 3)
@@ -157,10 +157,10 @@ func TestLossByChanceBringsRedundancy(t *testing.T) {
 		firefox.heard()
 		from := ann.frame
 		s.talk(30*time.Second, levels)
-		if q := chrome.state().Quality; q.Rung != "live" || q.Redundancy == 0 || q.Why != "random_loss" {
+		if q := chrome.state().Quality; q.Rung != "live" || q.Redundancy == 0 || q.Copies || q.Why != "random_loss" {
 			t.Errorf("chrome is on %+v", q)
 		}
-		if q := firefox.state().Quality; q.Rung != "live" || q.Redundancy != 0 {
+		if q := firefox.state().Quality; q.Rung != "live" || q.Redundancy != 1 || !q.Copies {
 			t.Errorf("firefox is on %+v", q)
 		}
 		for _, c := range []struct {

@@ -42,6 +42,7 @@ type peer struct {
 	speaking bool    // as told last
 	rung     cc.Rung // likewise
 	red      uint8
+	copies   bool
 	mixing   bool   // follows the mix
 	asked    string // rendition that peer.update asked for; "": the room's
 

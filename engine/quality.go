@@ -10,10 +10,10 @@ import (
 // tellQuality appends peer.quality when a peer is sent something else than was told. e.mu is held.
 func (e *Engine) tellQuality(p *peer) {
 	q := p.fwd.Quality()
-	if q == nil || p.gone || q.Rung == p.rung && q.RED == p.red {
+	if q == nil || p.gone || q.Rung == p.rung && q.RED == p.red && q.Copies == p.copies {
 		return
 	}
-	p.rung, p.red = q.Rung, q.RED
+	p.rung, p.red, p.copies = q.Rung, q.RED, q.Copies
 	e.events.Append(control.Event{
 		Type: control.EventPeerQuality, Room: p.room.id, Peer: p.id, Quality: qualityOf(q), Reason: q.Why.String(),
 	})
@@ -21,9 +21,13 @@ func (e *Engine) tellQuality(p *peer) {
 
 // qualityOf is a decision in the protocol's words.
 func qualityOf(q *cc.Decision) *control.Quality {
-	return &control.Quality{
-		Rung: q.Rung.String(), Redundancy: int(q.RED), Why: q.Why.String(), EstimateBps: q.Estimate, Watched: q.Stamp,
+	said := &control.Quality{
+		Rung: q.Rung.String(), Redundancy: int(q.RED), Copies: q.Copies, Why: q.Why.String(), EstimateBps: q.Estimate, Watched: q.Stamp,
 	}
+	if q.Copies {
+		said.Redundancy = 1
+	}
+	return said
 }
 
 // addStatistics adds what peer.get tells beside the state.

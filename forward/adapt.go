@@ -16,7 +16,7 @@ import (
 //  1. reported, fedBack: what the listener says of what it got.
 //  2. weigh: the ladder's decision, now and then.
 //  3. obey: another rendition, the dominant speaker alone, redundancy, the transport-wide number on every packet.
-//  4. hush, probe: the packets that this needs; what was lost, once more (resend.go).
+//  4. hush, probe: the packets that this needs; what was lost, once more (resend.go), or everything twice (copies.go).
 
 // wireOverhead is what IPv6 and UDP add to a packet.
 const wireOverhead = 40 + 8
@@ -45,6 +45,7 @@ func newControl(p *Peer, now time.Time) *control {
 			c.RED = depthMax
 		}
 	}
+	c.Copies = c.RED == 0 && !c.NACK // who may ask gets by asking what copies would bring, and would ask for what they bring
 	return &control{ladder: cc.New(c, now)}
 }
 
@@ -89,7 +90,7 @@ func (s *shard) weigh(l *leg, now time.Time) {
 		c.hangs = true
 		s.doubted = append(s.doubted, l)
 	}
-	l.stamp, l.one = d.Stamp, d.One
+	l.stamp, l.one, l.copies = d.Stamp, d.One, d.Copies
 	l.remember(now)
 	if d.Rung != was.Rung {
 		s.rungs[was.Rung].Add(-1)
@@ -103,7 +104,7 @@ func (s *shard) weigh(l *leg, now time.Time) {
 		}
 		s.protect(l, form)
 	}
-	if l.peer.quality.Load() == nil || d.Rung != was.Rung || d.RED != was.RED || d.Why != was.Why {
+	if l.peer.quality.Load() == nil || d.Rung != was.Rung || d.RED != was.RED || d.Copies != was.Copies || d.Why != was.Why {
 		l.peer.quality.Store(&d)
 		s.plane.changes.peer(l.peer)
 	} else if d.Estimate != was.Estimate || d.Stamp != was.Stamp { // nothing to tell of, but to whom asks

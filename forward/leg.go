@@ -39,8 +39,9 @@ type leg struct {
 	dest   transport.Dest
 	pinned bool // as many lines as slots: line i always carries slot i
 
-	stamp bool // packets carry the transport-wide number
-	one   bool // the dominant speaker alone
+	stamp  bool // packets carry the transport-wide number
+	one    bool // the dominant speaker alone
+	copies bool // each packet is sent once more behind the next one of its line
 
 	rendition Rendition // followed now
 	form      uint8     // of redundancy that goes with each packet; 0: none
@@ -168,6 +169,9 @@ func (l *leg) sendOn(ln *outLine, pk *Packet, shared *[headerSize]byte, out tran
 	}
 	if l.history != nil {
 		l.note(ln, pk, &f, n)
+		if l.copies {
+			l.copyBefore(ln, out)
+		}
 	}
 	ln.seq, ln.ts, ln.end, ln.sounding = f.seq, pk.ts, pk.ts+uint32(pk.samples), len(pk.payload) > 2
 	ln.packets++

@@ -100,6 +100,7 @@ type ShardStats struct {
 	Rungs     [cc.Packed120One + 1]int // legs that adapt, by rung
 	Moves     [cc.MovesN]uint64
 	Resent    uint64               // packets that were sent again
+	Copies    uint64               // packets that were sent twice from the start
 	Refused   [cc.RefusalsN]uint64 // that were missed and not sent again, by reason
 	Busy      time.Duration        // not waiting, so far
 	Behind    float64              // share of a room's program that waited to be sent at the last pass; at 1 packets are lost
@@ -120,7 +121,7 @@ func (p *Plane) Stats(now time.Time) Stats {
 		for m := range sh.Moves {
 			sh.Moves[m] = s.moves[m].Load()
 		}
-		sh.Resent = s.resent.Load()
+		sh.Resent, sh.Copies = s.resent.Load(), s.copies.Load()
 		for r := range sh.Refused {
 			sh.Refused[r] = s.refused[r].Load()
 		}

@@ -174,10 +174,7 @@ func (s *shard) resend(l *leg, ln *outLine, again *cc.Sent, now time.Time) bool 
 		s.refused[cc.RefusedGone].Add(1)
 		return false
 	}
-	f := form{seq: again.Seq, stamped: again.Stamped, twcc: again.TWCC, cover: again.Cover}
-	if again.Form < formHush {
-		f.red = again.Form
-	}
+	f := formOf(again)
 	var h [headerSize]byte
 	header(&h, pk)
 	n, size := l.seal(s.out.Reserve(), ln, pk, &h, &f)
@@ -196,6 +193,15 @@ func (s *shard) resend(l *leg, ln *outLine, again *cc.Sent, now time.Time) bool 
 	l.bytes += uint64(n)
 	s.resent.Add(1)
 	return true
+}
+
+// formOf is the form in which a packet was sent.
+func formOf(again *cc.Sent) form {
+	f := form{seq: again.Seq, stamped: again.Stamped, twcc: again.TWCC, cover: again.Cover}
+	if again.Form < formHush {
+		f.red = again.Form
+	}
+	return f
 }
 
 // noted is a packet that was sent, nil if the program has passed it.

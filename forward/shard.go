@@ -73,6 +73,7 @@ type shard struct {
 	rungs     [cc.Packed120One + 1]atomic.Int32 // legs by rung, those that adapt
 	moves     [cc.MovesN]atomic.Uint64
 	resent    atomic.Uint64
+	copies    atomic.Uint64
 	refused   [cc.RefusalsN]atomic.Uint64
 	limit     atomic.Uint32 // of those who only listen, so many tenths are packed to spare the shard
 

@@ -181,7 +181,8 @@ type Peer struct {
 // Quality is how a peer is sent the room, and why so.
 type Quality struct {
 	Rung        string `json:"rung"`                   // "live", "packed60", "packed60_one", "packed120_one"
-	Redundancy  int    `json:"redundancy"`             // copies of each packet in later ones (RFC 2198), 0 … 2
+	Redundancy  int    `json:"redundancy"`             // copies of each packet in later ones (RFC 2198), or behind them, 0 … 2
+	Copies      bool   `json:"copies"`                 // they are datagrams of their own, the same ones again: for who takes no RFC 2198
 	Why         string `json:"why"`                    // reason of the last change
 	EstimateBps int    `json:"estimate_bps,omitempty"` // what the network takes, as far as it was measured
 	Watched     bool   `json:"watched"`                // every packet is asked after

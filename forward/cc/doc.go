@@ -11,6 +11,7 @@
 //     (draft-holmer-rmcat-transport-wide-cc-extensions-01) becomes a delay trend, a standing queue, loss and a rate.
 //  4. judge.go: evidence becomes a move. Loss that does not depend on our rate adds redundancy (RED, RFC 2198); delay or
 //     loss that does goes down the ladder, to the rung that the measured rate can carry.
+//     Who takes no RED gets every packet twice instead (copies.go).
 //  5. probe.go: a short train of padding measures whether the next rung up would fit, before anybody hears a failed try.
 //  6. trial.go: every move is an experiment. What it was to mend is compared before and after; a step down that
 //     mended nothing is taken back, a step up that broke something too, each with a longer wait before the next one.

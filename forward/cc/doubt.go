@@ -3,23 +3,26 @@ package cc
 // doubt is what is kept of a leg while its packets are stamped: what was sent, and what feedback says of it. 6.4 KB,
 // made when the doubt begins and given back when it ends. Owned by the Ladder.
 type doubt struct {
-	began  int64
-	ring   [sentMax]sent
-	trend  trend
-	bins   [bins]bin
-	bin    int64 // number of the last bin
-	after  tally // since the last move or trial
-	probe  probe
-	last   signals
-	at     int64 // of the last feedback that told of a packet of ours
-	unsaid int64 // when the first packet since then was sent; -1: none was
-	judged int64 // when calm and clean were last brought up to date
-	calm   int64 // µs without congestion, with feedback
-	clean  int64 // µs without congestion and loss
-	acked  int   // packets ever told of
-	saved  int   // packets that came because they were sent again
-	lapsed int64 // what was sent before is not to be sent again: an outage has ended
-	moved  bool  // a rung or RED was changed
+	began    int64
+	ring     [sentMax]sent
+	trend    trend
+	bins     [bins]bin
+	bin      int64 // number of the last bin
+	after    tally // since the last move or trial
+	probe    probe
+	last     signals
+	at       int64 // of the last feedback that told of a packet of ours
+	unsaid   int64 // when the first packet since then was sent; -1: none was
+	judged   int64 // when calm and clean were last brought up to date
+	calm     int64 // µs without congestion, with feedback
+	clean    int64 // µs without congestion and loss
+	acked    int   // packets ever told of
+	saved    int   // packets that came because they were sent again
+	lapsed   int64 // what was sent before is not to be sent again: an outage has ended
+	copies   bool  // every packet is sent twice
+	late     bool  // what came last was left out of the trend, as a copy's arrival
+	interval int64 // µs between two packets of a talker
+	moved    bool  // a rung or RED was changed
 
 	from    int64 // packets sent before are no evidence: the move had not taken effect, or a probe filled the queue
 	bias    int64 // µs of queue that was there before the first packet was stamped, by the reports
@@ -41,15 +44,16 @@ type sent struct {
 	state uint8
 }
 
-// States of a packet, and the marks of a probe and of what was sent again.
+// States of a packet, and the marks of what was sent twice, of what was sent again, and of a probe.
 const (
 	nothing = iota
 	inFlight
 	lost
 	received
+	copied  = 0x20
 	resent  = 0x40
 	probing = 0x80
-	marks   = resent | probing
+	marks   = copied | resent | probing
 )
 
 const (
@@ -126,6 +130,7 @@ func (d *doubt) feedback(f *Feedback, t int64) bool {
 	if known {
 		d.at, d.unsaid = t, -1
 		d.last = d.trend.read(t)
+		d.last.received *= d.came(t)
 		if d.last.points > 0 {
 			d.last.queue += d.bias
 			if d.first < 0 {
@@ -185,13 +190,17 @@ func (d *doubt) arrive(p *sent, sentAt, arrived, t int64) {
 	if d.bias != 0 && delay < -d.bias/2 {
 		d.bias = 0 // the queue has drained: the base tells the truth now
 	}
+	if d.byCopy(mark, delay) {
+		d.trend.weigh(uint32(p.size))
+		return
+	}
 	d.trend.add(sentAt, arrived, int32(delay), uint32(p.size), t)
 }
 
 func (d *doubt) miss(p *sent, sentAt int64) {
-	mark := p.state & probing
+	mark := p.state & (probing | copied)
 	p.state = lost | mark
-	if mark != 0 {
+	if mark&probing != 0 {
 		d.probe.missed++
 		return
 	}

@@ -15,6 +15,8 @@ type History struct {
 type past struct {
 	ring [historySize]Sent
 	last uint64 // number last sent
+	said uint64 // the last one that was no padding
+	was  uint64 // the one before that
 }
 
 // Sent is a packet as it was sent on a line. What Ref and Form say is the caller's: enough to make it again, octet by octet.
@@ -28,6 +30,7 @@ type Sent struct {
 	Hollow  bool // nothing but padding
 
 	asked bool   // for, by the listener
+	twice bool   // has its copy
 	times uint8  // it was sent; 0: this place is empty
 	at    uint32 // when first, in ms since the history began
 	again uint16 // when last, in ms since then
@@ -63,6 +66,9 @@ const (
 	coverMost = 4
 	// copySpan is for how long a packet that redundancy is to mend is waited for: two of 120 ms.
 	copySpan = 250
+	// copyOld is how old a packet may be to be sent a second time (copies.go): one of 120 ms, and what comes late. Behind the
+	// first packet of a spurt it would be speech of before the pause.
+	copyOld = 200
 )
 
 // Refusal is why a packet that somebody misses is not sent again.
@@ -108,9 +114,24 @@ func (h *History) age(s *Sent, now time.Time) uint32 { return max(h.ms(now), s.a
 // Add remembers a packet of n octets that is sent now, for the first time.
 func (h *History) Add(line int, s Sent, n int, now time.Time) {
 	p := &h.lines[line]
-	s.times, s.at, s.again, s.asked = 1, h.ms(now), 0, false
+	s.times, s.at, s.again, s.asked, s.twice = 1, h.ms(now), 0, false, false
 	p.ring[s.Seq%historySize], p.last = s, s.Seq
+	if !s.Hollow {
+		p.was, p.said = p.said, s.Seq
+	}
 	h.left = min(h.left+n/resendShare, resendBurst)
+}
+
+// Copy is what is sent a second time behind the packet that was last sent on a line: the one before it, if it is young enough
+// and was not sent twice already.
+func (h *History) Copy(line int, now time.Time) (Sent, bool) {
+	p := &h.lines[line]
+	s := &p.ring[p.was%historySize]
+	if s.times != 1 || s.twice || s.Hollow || s.Seq != p.was || p.was == p.said || h.age(s, now) > copyOld {
+		return Sent{}, false
+	}
+	s.twice = true
+	return *s, true
 }
 
 // Ask notes a number that a listener asks for (RFC 4585 §6.2.1). All of a message are noted before Asked decides: what it does
@@ -243,8 +264,12 @@ func (l *Ladder) patience() uint32 {
 	return uint32(min(resendOld, resendPrice*100*p))
 }
 
-// mends tells whether the packets behind a lost one have brought it, or may bring it still.
+// mends tells whether the packets behind a lost one have brought it, or may bring it still. Its copy was sent between the next
+// one and the one after that: when that has come, the copy has not.
 func (l *Ladder) mends(after *[coverMost]*Sent, cover uint8, age uint32) bool {
+	if l.copying() {
+		return age < copySpan && (after[1] == nil || l.Fate(after[1].TWCC) != Received)
+	}
 	for i, s := range after {
 		if s == nil {
 			if cover>>i&1 != 0 && age < copySpan {

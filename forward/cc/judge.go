@@ -178,7 +178,7 @@ func (l *Ladder) overload(t int64, why Why, jump bool) {
 	now := l.sending() // the shard may have us below our own rung
 	before := l.cost(now, l.red)
 	p, _, _ := d.losses(t)
-	tr := trial{kind: tryDown, at: t, from: l.rung, loss: p, queue: max(d.last.queue, d.last.standing), rate: d.last.received}
+	tr := trial{kind: tryDown, at: t, from: l.rung, loss: l.single(p), queue: max(d.last.queue, d.last.standing), rate: d.last.received}
 	if l.trial.kind == tryDown { // one trial, two steps
 		tr.from, tr.loss, tr.queue = l.trial.from, l.trial.loss, l.trial.queue
 		before = before / l.trial.ratio
@@ -218,6 +218,10 @@ func (l *Ladder) weighRED(t int64) {
 		return
 	}
 	p, n, burst := l.doubt.losses(t)
+	if l.copying() {
+		l.weighCopies(p, burst, t)
+		return
+	}
 	if n < redEnough && (n < redAtOnce || p*float64(n) < 5) || p >= lossMuch && n < lossN {
 		return // lossMuch: weighLoss has the first word, as soon as it knows enough
 	}
@@ -263,6 +267,9 @@ func (l *Ladder) depth(p, burst float64) uint8 {
 	case p >= redOne || l.red >= 1 && p >= redOneEnd:
 		want = 1
 	}
+	if l.config.Copies && l.doubt == nil {
+		return 0
+	}
 	return min(want, l.config.RED)
 }
 
@@ -290,6 +297,10 @@ func (l *Ladder) moveRED(red uint8, p, burst float64, t int64) {
 	d := l.doubt
 	d.moved = true
 	d.after = tally{from: t + 150*millisecond}
+	if l.config.Copies {
+		l.relapse.note(more, t)
+		d.turn(more, t)
+	}
 }
 
 // weighLoss steps down on trial where much is lost and redundancy is not to be had: that tells chance from a path that
@@ -349,6 +360,7 @@ func (l *Ladder) stepUp(to Rung, t int64) {
 	tr := trial{kind: tryUp, at: t, from: l.rung, ratio: l.cost(to, l.red) / max(l.cost(l.rung, l.red), 1)}
 	if d := l.doubt; d != nil {
 		tr.loss, _, _ = d.losses(t)
+		tr.loss = l.single(tr.loss)
 		l.estimate = max(l.estimate, min(d.probe.measured, estimateMost))
 		d.probe = probe{mute: d.probe.mute}
 	}
@@ -366,6 +378,7 @@ func (l *Ladder) change(to Rung, red uint8, t int64) {
 	l.rung, l.red, l.moved, l.less = to, red, t, -1
 	if l.doubt != nil {
 		l.doubt.change(t)
+		l.doubt.copies = l.copying()
 	}
 }
 
@@ -380,12 +393,16 @@ func (l *Ladder) doubting(t int64) {
 				bias = l.reports.grown
 			}
 			l.doubt = newDoubt(t, bias)
+			l.doubt.copies = l.copying()
 			l.moves[MoveDoubt]++
 		}
 	case t-l.talked > restFor:
 		l.doubt = nil // goes on when somebody talks
 	case d.acked == 0 && t-d.began > deafFor && l.reports.at > d.began && l.talked-d.began > deafFor:
 		l.doubt, l.deafUntil = nil, t+60*second
+		if l.config.Copies { // without feedback nothing would tell when to end them
+			l.red = 0
+		}
 	case l.settled(t):
 		l.settleDoubt(t)
 	}

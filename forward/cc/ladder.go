@@ -11,6 +11,7 @@ const (
 // Config is what a leg negotiated, and what its room allows.
 type Config struct {
 	RED      uint8  // greatest depth of redundancy, 0 to 2; 0 also for who did not negotiate RED
+	Copies   bool   // without RED, every packet may be sent twice (copies.go); needs Feedback
 	Feedback bool   // transport-wide feedback was negotiated
 	Probe    bool   // the caller sends padding when Decision.Probe asks
 	Resend   bool   // the caller sends again what feedback tells lost (History.Lost)
@@ -26,6 +27,7 @@ type Decision struct {
 	One      bool    // of the rung: the dominant speaker alone
 	RED      uint8   // depth of redundancy
 	Spread   bool    // of two copies: they go two and four packets behind, not one and two
+	Copies   bool    // each packet is sent once more behind the next one of its line, and told to Copied; then RED is 0
 	Stamp    bool    // packets carry the transport-wide sequence number, and are told to Sent
 	Probe    int     // so many packets of padding are to be sent now, and told to SentProbe
 	Padding  int     // octets of padding in each of them
@@ -122,12 +124,16 @@ type Ladder struct {
 	unred      wait  // redundancy made it worse
 	unredDepth uint8 // so much of it
 	less       int64
+	relapse    relapse
 	doubt      *doubt // nil: not stamped
 }
 
 // New makes a Ladder at the top rung that is allowed.
 func New(c Config, now time.Time) *Ladder {
 	c.RED = min(c.RED, 2)
+	if c.Copies = c.Copies && c.RED == 0 && c.Feedback; c.Copies {
+		c.RED = 1
+	}
 	if c.Forbid&(1<<rungs-1) == 1<<rungs-1 {
 		c.Forbid = 0
 	}
@@ -240,10 +246,16 @@ func (l *Ladder) Decide(now time.Time, demand Demand) Decision {
 	l.doubting(t)
 	l.reports.fresh = false
 	d := Decision{
-		Rung: l.sending(), RED: l.red, Stamp: l.doubt != nil, Probe: int(l.ask), Padding: int(l.padding), Estimate: int(l.estimate), Why: l.reason(),
+		Rung: l.sending(), RED: l.red, Copies: l.copying(), Stamp: l.doubt != nil, Probe: int(l.ask), Padding: int(l.padding), Estimate: int(l.estimate), Why: l.reason(),
 		Resend: l.resends(t), Spread: l.spread,
 	}
+	if l.config.Copies {
+		d.RED = 0
+	}
 	d.Packing, d.One = d.Rung.Packing(), d.Rung.One()
+	if l.doubt != nil {
+		l.doubt.interval = int64(float64(second) / packets[d.Packing])
+	}
 	l.ask, l.padding = 0, 0
 	return d
 }
@@ -333,10 +345,18 @@ func (l *Ladder) below(r Rung) (Rung, bool) {
 
 // cost of a rung at the present demand, in b/s.
 func (l *Ladder) cost(r Rung, red uint8) float64 {
-	return l.demand.cost(r, red, int(l.config.Overhead))
+	return l.costOf(l.demand, r, red)
 }
 
 // peakCost of a rung at the largest demand of late.
 func (l *Ladder) peakCost(r Rung, red uint8) float64 {
-	return l.peak.demand().cost(r, red, int(l.config.Overhead))
+	return l.costOf(l.peak.demand(), r, red)
+}
+
+// costOf is what a demand puts on the wire: a copy is a whole packet.
+func (l *Ladder) costOf(d Demand, r Rung, red uint8) float64 {
+	if l.config.Copies {
+		return float64(1+red) * d.cost(r, 0, int(l.config.Overhead))
+	}
+	return d.cost(r, red, int(l.config.Overhead))
 }

@@ -235,7 +235,7 @@ func TestNumbersAndClocksWrap(t *testing.T) {
 func FuzzLadder(f *testing.F) {
 	f.Add([]byte("any calls in any order, again and again and again and again"), uint8(0x17))
 	f.Fuzz(func(t *testing.T, script []byte, flags uint8) {
-		config := Config{RED: flags & 3, Feedback: flags&4 != 0, Probe: flags&8 != 0, Forbid: flags >> 4}
+		config := Config{RED: flags & 3, Feedback: flags&4 != 0, Probe: flags&8 != 0, Forbid: flags >> 4, Copies: flags&3 == 0}
 		l := New(config, start)
 		r := rand.New(rand.NewPCG(uint64(flags), 1))
 		now, seq := start, uint16(0)
@@ -243,7 +243,9 @@ func FuzzLadder(f *testing.F) {
 			b := script
 			now = now.Add(time.Duration(int8(b[1])) * time.Duration(b[2]) * time.Millisecond)
 			v := int(b[3])<<16 | int(b[4])<<8 | int(b[5])
-			switch b[0] % 8 {
+			switch b[0] % 9 {
+			case 8:
+				l.Copied(seq-uint16(b[4]), now)
 			case 0, 1:
 				for range v % 64 {
 					l.Sent(seq, v>>8, now)
@@ -271,7 +273,7 @@ func FuzzLadder(f *testing.F) {
 func holds(t *testing.T, c Config, l *Ladder, d Decision) {
 	t.Helper()
 	forbidden := c.Forbid&15 != 15 && c.Forbid>>d.Rung&1 == 1
-	if d.Rung >= rungs || forbidden || d.RED > min(c.RED, 2) || d.Stamp && !c.Feedback || d.Probe > probeMost || d.Probe > 0 && !c.Probe {
+	if d.Rung >= rungs || forbidden || d.RED > min(c.RED, 2) || d.Stamp && !c.Feedback || d.Probe > probeMost || d.Probe > 0 && !c.Probe || d.Copies && (!c.Copies || !d.Stamp || d.RED > 0) {
 		t.Fatalf("%+v for %+v", d, c)
 	}
 	if d.Estimate < 0 || d.Why >= whys || math.IsNaN(l.estimate) || math.IsInf(l.estimate, 0) {

@@ -38,6 +38,7 @@ type simPacket struct {
 	slot    int
 	num     int // of the slot's packets
 	again   bool
+	copy    bool
 	frames  []int // redundancy included
 	size    int
 	seq     int // of all packets of the leg
@@ -52,6 +53,7 @@ type outcome struct {
 	heard      [3]float64 // of the frames of each slot
 	soon       float64    // of the dominant speaker's, within 300 ms
 	resent     int
+	copies     int
 	refused    [RefusalsN]int
 	saved      int
 	hole       int     // ms, longest between arrivals of the dominant speaker's new frames, after 5 s
@@ -114,6 +116,7 @@ type sim struct {
 	jit      float64
 	rtt      float64
 	heardAt  [3]map[int]float64
+	came     map[[2]int]bool // slot and number: SRTP drops what comes twice
 	minDelay [600]float64
 	tcp      []tcp
 	delays   float64
@@ -142,6 +145,7 @@ func (w *world) run() outcome {
 	s.arrivals, s.feedback, s.acks, s.lostAcks = make([][]simPacket, n), make([][][]byte, n), make([][]int, n), make([][]int, n)
 	for i := range s.heardAt {
 		s.heardAt[i] = map[int]float64{}
+		s.came = map[[2]int]bool{}
 	}
 	for i := range s.minDelay {
 		s.minDelay[i] = 1e9
@@ -321,7 +325,7 @@ func (s *sim) flush(slot, ms int, now time.Time) {
 		return
 	}
 	s.pending[slot] = nil
-	p := simPacket{slot: slot, num: s.nums[slot], frames: own, size: 60 + len(own)*frameOctets, twcc: -1}
+	p := simPacket{sent: ms, slot: slot, num: s.nums[slot], frames: own, size: 60 + len(own)*frameOctets, twcc: -1}
 	s.nums[slot]++
 	cover := uint8(0)
 	for i := range int(s.d.RED) {
@@ -352,11 +356,29 @@ func (s *sim) flush(slot, ms int, now time.Time) {
 		s.history.Add(slot, Sent{Ref: ref, Seq: uint64(p.num), TWCC: uint16(p.twcc), Stamped: p.twcc >= 0, Cover: cover}, p.size, now)
 	}
 	s.send(p, ms)
+	if s.d.Copies {
+		s.copy(slot, ms, now)
+	}
+}
+
+// copy does as a leg does (forward/copies.go).
+func (s *sim) copy(slot, ms int, now time.Time) {
+	again, ok := s.history.Copy(slot, now)
+	if !ok {
+		return
+	}
+	p := s.sent[again.Ref]
+	p.copy = true
+	s.l.Copied(again.TWCC, now)
+	s.out.copies++
+	s.send(p, ms)
 }
 
 // send puts a packet on the path.
 func (s *sim) send(p simPacket, ms int) bool {
-	p.sent = ms
+	if !p.copy {
+		p.sent = ms
+	}
 	s.octets += p.size
 	if s.dead != nil && s.dead(ms) {
 		return false
@@ -390,6 +412,12 @@ func (s *sim) arrive(p simPacket, ms int) {
 		i := ms + int(s.base)
 		s.acks[i] = append(s.acks[i], p.flow)
 		return
+	}
+	if !p.probing {
+		if s.came[[2]int{p.slot, p.num}] {
+			return
+		}
+		s.came[[2]int{p.slot, p.num}] = true
 	}
 	if p.twcc >= 0 && !s.noAnswer {
 		if p.twcc > s.told {
@@ -593,10 +621,10 @@ func (s *sim) finish() outcome {
 }
 
 func (o outcome) String() string {
-	s := fmt.Sprintf("resent %d saved %d refused %v soon %.1f%% heard %.1f%% hole %d ms standing %.0f ms late %.0f ms %.0f kb/s moves %v stamped %d/%d feedback %d until %d ms",
-		o.resent, o.saved, o.refused, o.soon, o.heard, o.hole, o.standing, o.late, o.kbps, o.moves, o.stamped, o.packets, o.feedbacks, o.feedbackAt)
+	s := fmt.Sprintf("copies %d resent %d saved %d refused %v soon %.1f%% heard %.1f%% hole %d ms standing %.0f ms late %.0f ms %.0f kb/s moves %v stamped %d/%d feedback %d until %d ms",
+		o.copies, o.resent, o.saved, o.refused, o.soon, o.heard, o.hole, o.standing, o.late, o.kbps, o.moves, o.stamped, o.packets, o.feedbacks, o.feedbackAt)
 	for _, h := range o.history {
-		s += fmt.Sprintf("\n  %6d ms %-13v red %d stamp %-5v %v est %.0f", h.ms, h.d.Rung, h.d.RED, h.d.Stamp, h.d.Why, h.est)
+		s += fmt.Sprintf("\n  %6d ms %-13v red %d copies %-5v stamp %-5v %v est %.0f", h.ms, h.d.Rung, h.d.RED, h.d.Copies, h.d.Stamp, h.d.Why, h.est)
 	}
 	return s
 }

@@ -99,6 +99,13 @@ func (tr *trend) add(sent, arrived int64, delay int32, octets uint32, t int64) {
 	tr.n++
 }
 
+// weigh takes the octets of a packet whose delay says nothing.
+func (tr *trend) weigh(octets uint32) {
+	if tr.n > 0 {
+		tr.points[(tr.n-1)%pointsMax].octets += octets
+	}
+}
+
 // read makes signals of the window before the last arrival.
 func (tr *trend) read(t int64) signals {
 	have := min(tr.n, pointsMax)

@@ -81,7 +81,7 @@ func (l *Ladder) weighTrial(t int64) bool {
 	least := trialLeast
 	if tr.kind == tryRED {
 		least = trialRED
-		if tr.burst >= redBurst {
+		if tr.burst >= redBurst || l.config.Copies {
 			least = trialBurst
 		}
 	}
@@ -101,6 +101,9 @@ func (l *Ladder) weighTrial(t int64) bool {
 			l.takeBack(tr.from, t)
 		}
 	case tryRED:
+		if l.copying() {
+			return l.weighFirst(t)
+		}
 		if d.after.lost >= 10 && worse(tr.loss, d.after.loss(), tr.ratio) {
 			l.overload(t, WhyLoss, true)
 			return true
@@ -121,7 +124,7 @@ func (l *Ladder) weighTrial(t int64) bool {
 // spoilt says whether a step up made it worse.
 func (l *Ladder) spoilt(t int64) bool {
 	tr, d := &l.trial, l.doubt
-	if d.after.lost >= 5 && worse(tr.loss, d.after.loss(), tr.ratio) {
+	if d.after.lost >= 5 && worse(tr.loss, l.single(d.after.loss()), tr.ratio) {
 		return true
 	}
 	if tr.kind == tryUp {
@@ -152,7 +155,7 @@ func (l *Ladder) mended(t int64) bool {
 	if d.after.n() == 0 {
 		return true // nobody talks: nothing can be said
 	}
-	if tr.loss >= lossSuspect && d.after.loss() <= tr.loss && !worse(tr.loss, d.after.loss(), tr.ratio) {
+	if now := l.single(d.after.loss()); tr.loss >= lossSuspect && now <= tr.loss && !worse(tr.loss, now, tr.ratio) {
 		return true
 	}
 	if tr.queue < overQueue {
@@ -183,7 +186,7 @@ const (
 func (l *Ladder) takeBack(to Rung, t int64) {
 	tr := trial{kind: tryBack, at: t, from: l.rung, ratio: l.cost(to, l.red) / max(l.cost(l.rung, l.red), 1)}
 	if d := l.doubt; d != nil {
-		tr.loss, tr.queue, tr.rate = d.after.loss(), d.last.queue, d.last.received
+		tr.loss, tr.queue, tr.rate = l.single(d.after.loss()), d.last.queue, d.last.received
 	}
 	l.moves[MoveNotOurs]++
 	l.why = WhyNotOurs
@@ -199,6 +202,7 @@ func (l *Ladder) failTry(t int64) {
 	if d := l.doubt; failed.kind == tryUp && d.last.queue >= overQueue {
 		back.kind, back.queue, back.rate = tryDown, d.last.queue, d.last.received
 		back.loss, _, _ = d.losses(t)
+		back.loss = l.single(back.loss)
 		back.ratio = l.cost(failed.from, l.red) / max(l.cost(l.rung, l.red), 1)
 	}
 	if failed.kind == tryBack {
