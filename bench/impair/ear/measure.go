@@ -132,6 +132,9 @@ func (h *holes) longest() time.Duration {
 	longest := max(first.said-h.from-h.pauses(h.from, first.said), h.to-last.said-h.pauses(last.said, h.to))
 	for i := 1; i < len(h.frames); i++ {
 		a, b := h.frames[i-1], h.frames[i]
+		if b.said == h.to && a.said < b.said { // nobody talked while it was waited for: it came with what ends a spurt
+			continue
+		}
 		longest = max(longest, b.played-a.played-frameTime-h.pauses(min(a.said, b.said), max(a.said, b.said)))
 	}
 	return max(0, longest)
