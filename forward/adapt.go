@@ -56,9 +56,11 @@ func (l *leg) heed(loss uint8, jitter uint32, rtt time.Duration, now time.Time) 
 		return 0, false
 	}
 	packets, gaps, nacked := l.packets-c.packets, l.gaps-c.gaps, l.nacked-c.nacked
-	c.packets, c.gaps, c.nacked = l.packets, l.gaps, l.nacked
 	own = cc.Missing(ownLoss(loss, packets, gaps), nacked, packets)
-	return own, c.ladder.Report(own, jitter, rtt, now)
+	if counts = c.ladder.Report(own, jitter, rtt, now); counts { // what came since the last one that counted is one account
+		c.packets, c.gaps, c.nacked = l.packets, l.gaps, l.nacked
+	}
+	return own, counts
 }
 
 // ownLoss is what a listener's network has lost of the loss that it reports: without what was lost on the way in already,

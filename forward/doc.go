@@ -12,7 +12,9 @@
 //  7. shard.go: each shard, one goroutine, follows the programs of its rooms.
 //  8. leg.go: wanted? allowed? header, seal, commit, for each listener.
 //
-// Back: rtcp.go reads what listeners and speakers report, and writes sender and receiver reports and BYE.
+// Back: rtcp.go reads what listeners and speakers report, and writes sender and receiver reports and BYE. adapt.go tells package
+// cc what a listener says, and obeys it: less, or more often. resend.go sends again what is asked for or known to be lost,
+// copies.go everything twice. busy.go counts the time that all of it takes, for the node to protect itself.
 //
 // The Reader owns rooms and sources, a shard owns its legs; the control plane changes either by a command in the
 // owner's queue. Time comes in as an argument.

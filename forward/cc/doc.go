@@ -17,6 +17,9 @@
 //     mended nothing is taken back, a step up that broke something too, each with a longer wait before the next one.
 //  7. blind.go: the same with receiver reports alone, for who does not answer with feedback.
 //
+//  8. history.go: what a leg was sent of late, and which of it is sent again when feedback or a NACK (nack.go, RFC 4585
+//     §6.2.1) says that it is missing.
+//
 // percentile.go is for the other direction: how much loss a speaker's Opus encoder should brace for.
 //
 // Nothing here reads a clock, waits, locks or does I/O: every method takes now. A Ladder is owned by its leg's shard.

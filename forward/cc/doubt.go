@@ -105,6 +105,7 @@ func (d *doubt) feedback(f *Feedback, t int64) bool {
 	if d.unsaid >= 0 && t-d.unsaid > outageSpan { // and not a pause in which nobody talked
 		d.outage(t)
 	}
+	f.skip(sentMax)
 	known := false
 	for {
 		seq, at, got, ok := f.Next()

@@ -21,6 +21,10 @@ const (
 	// refWrap is where arrival times begin anew: 24 bits of 64 ms, 12.4 days.
 	refWrap = int64(refUnit) << 24
 
+	// chunksMost is how many octets of chunks are read: twice what sentMax packets can take, told of by sevens. What is said
+	// of many more was never sent, and reading it is work that whoever asks for it does not pay for.
+	chunksMost = 2 * 2 * sentMax / 7
+
 	notReceived = 0
 	smallDelta  = 1
 	largeDelta  = 2
@@ -54,7 +58,7 @@ func ParseFeedback(b []byte) (Feedback, bool) {
 func (f *Feedback) measure() (deltas, chunks int) {
 	left := f.left
 	for left > 0 {
-		if chunks+2 > len(f.chunks) {
+		if chunks+2 > min(len(f.chunks), chunksMost) {
 			return 0, -1
 		}
 		c := binary.BigEndian.Uint16(f.chunks[chunks:])
@@ -77,6 +81,28 @@ func (f *Feedback) measure() (deltas, chunks int) {
 		}
 	}
 	return deltas, chunks
+}
+
+// skip passes over runs of what was not received until no more packets than that are left to tell of, as after an outage.
+func (f *Feedback) skip(most int) {
+	for f.left > most {
+		if f.run == 0 {
+			f.begin()
+		}
+		if f.chunk>>15 != 0 || symbol(f.chunk, 0) != notReceived {
+			f.Next()
+			continue
+		}
+		n := min(f.run, f.left-most)
+		f.run, f.left, f.seq = f.run-n, f.left-n, f.seq+uint16(n)
+	}
+}
+
+// begin takes the next chunk.
+func (f *Feedback) begin() {
+	f.chunk = binary.BigEndian.Uint16(f.chunks)
+	f.chunks = f.chunks[2:]
+	f.run = symbols(f.chunk)
 }
 
 // symbols is how many packets a chunk tells of (§3.1.3, §3.1.4).
@@ -110,9 +136,7 @@ func (f *Feedback) Next() (seq uint16, arrival int64, received, ok bool) {
 		return 0, 0, false, false
 	}
 	if f.run == 0 {
-		f.chunk = binary.BigEndian.Uint16(f.chunks)
-		f.chunks = f.chunks[2:]
-		f.run = symbols(f.chunk)
+		f.begin()
 	}
 	s := symbol(f.chunk, symbols(f.chunk)-f.run)
 	f.run--

@@ -206,3 +206,55 @@ func FuzzFeedback(f *testing.F) {
 		}
 	})
 }
+
+// However many packets a message tells of, no more of it is read than we may have sent, and that is told as ever.
+func TestOfALongMessageTheEndIsRead(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 300 {
+		at := make([]float64, 1+r.IntN(900))
+		ms := 1000.0
+		for i := range at {
+			if at[i] = -1; r.IntN(3) > 0 {
+				ms += 20
+				at[i] = ms
+			}
+		}
+		b := feedbackMessage(uint16(r.Uint32()), at)
+		all, ok := tell(b)
+		f, _ := ParseFeedback(b)
+		f.skip(sentMax)
+		for _, want := range all[max(0, len(all)-sentMax):] {
+			if seq, at, got, more := f.Next(); !ok || !more || seq != want.seq || at != want.at || got != want.received {
+				t.Fatalf("%d told of: got %d %d %v, want %+v", len(all), seq, at, got, want)
+			}
+		}
+	}
+}
+
+func TestAMessageOfNothingButLossIsLittleWork(t *testing.T) {
+	lost := make([]byte, 20, 40)
+	lost[0], lost[1], lost[3], lost[14], lost[15] = 0x80|15, 205, 9, 0xff, 0xff // of 65,535 packets
+	for range 10 {
+		lost = append(lost, 0x1f, 0xff) // 8,191 of which were not received
+	}
+	f, ok := ParseFeedback(lost)
+	if !ok {
+		t.Fatal("refused")
+	}
+	f.skip(sentMax)
+	n := 0
+	for _, _, _, more := f.Next(); more; _, _, _, more = f.Next() {
+		n++
+	}
+	if n != sentMax {
+		t.Errorf("%d numbers were read", n)
+	}
+	chunks := append(lost[:20:20], make([]byte, 1200)...)
+	chunks[2], chunks[3] = byte((len(chunks)/4-1)>>8), byte(len(chunks)/4-1)
+	for i := 20; i < len(chunks); i += 2 {
+		chunks[i] = 0x80 // 14 that were not received
+	}
+	if _, ok := ParseFeedback(chunks); ok {
+		t.Error("a message of a thousand chunks is believed")
+	}
+}

@@ -247,7 +247,7 @@ func (l *Ladder) Decide(now time.Time, demand Demand) Decision {
 	l.reports.fresh = false
 	d := Decision{
 		Rung: l.sending(), RED: l.red, Copies: l.copying(), Stamp: l.doubt != nil, Probe: int(l.ask), Padding: int(l.padding), Estimate: int(l.estimate), Why: l.reason(),
-		Resend: l.resends(t), Spread: l.spread,
+		Resend: l.resends(t), Spread: l.spread && l.red == 2 && l.sending() == Live,
 	}
 	if l.config.Copies {
 		d.RED = 0

@@ -141,6 +141,19 @@ func TestOfBurstsAQuarterIsLeft(t *testing.T) {
 	}
 }
 
+// Who loses in bursts and is then capped gives up his copies, and is not sent them all the same.
+func TestSpreadCopiesEndWithTheOthers(t *testing.T) {
+	t.Parallel()
+	for _, rate := range []float64{110e3, 64e3} {
+		w := world{seconds: 60, talking: talk(1), rate: before(20_000, 0, rate), buffer: 0.5, base: 30, jitter: 10, loss: gilbert(0.2, 3), config: full}
+		play(t, w, func(t *testing.T, on outcome) {
+			if on.heard[0] < 60 {
+				t.Error("hardly heard")
+			}
+		})
+	}
+}
+
 func TestWithoutRedundancyRandomLossKeepsAllSlots(t *testing.T) {
 	t.Parallel()
 	config := full

@@ -275,6 +275,9 @@ func (s *sim) decide(ms int, now time.Time) {
 			s.history = NewHistory(3, now)
 		}
 	}
+	if s.d.Spread && (s.d.RED != 2 || s.d.Rung != Live) {
+		panic("copies are spread that are not sent")
+	}
 	c := s.d
 	c.Resend, before.Resend = false, false
 	c.Padding, before.Padding, c.Probe, before.Probe, c.Estimate, before.Estimate = 0, 0, 0, 0, 0, 0
