@@ -283,9 +283,9 @@ func (rd *Reader) fedBack(p *Peer, packet []byte, now time.Time) {
 		return
 	}
 	s := l.shard
-	if s.turn.TryLock() {
+	if s.tryTurn() {
 		s.takeFeedback(l, packet, now)
-		s.turn.Unlock()
+		s.endTurn()
 		return
 	}
 	own := append([]byte(nil), packet...)
@@ -308,12 +308,12 @@ func (rd *Reader) reported(p *Peer, loss uint8, jitter uint32, rtt time.Duration
 		return
 	}
 	s := l.shard
-	if s.turn.TryLock() {
+	if s.tryTurn() {
 		own, counts := l.heed(loss, jitter, rtt, now)
 		if counts {
 			s.weigh(l, now)
 		}
-		s.turn.Unlock()
+		s.endTurn()
 		if counts {
 			p.room.losses.Add(own, now)
 		}

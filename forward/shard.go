@@ -113,8 +113,8 @@ func (s *shard) run() {
 		select {
 		case <-s.wake:
 			some = s.serve()
-		case now := <-tick.C:
-			some, ticking = s.tick(now), false
+		case <-tick.C:
+			some, ticking = s.tick(), false
 		case <-s.quit:
 			s.mu.Lock()
 			s.stopped = true
@@ -132,9 +132,10 @@ func (s *shard) run() {
 }
 
 // tick takes the turn and visits who is overdue. It tells whether there are legs.
-func (s *shard) tick(now time.Time) bool {
+func (s *shard) tick() bool {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	now := time.Now() // not before: to wait for the turn is no work, and another has counted it
 	s.begin(now)
 	s.visitLegs(now)
 	s.out.Flush()
@@ -167,6 +168,20 @@ func (s *shard) serve() bool {
 func (s *shard) begin(now time.Time) {
 	s.now = now
 	s.busy.begin(now)
+}
+
+// tryTurn takes the turn for one packet that came for one leg, if it is free. For the Reader, which ends it with endTurn.
+func (s *shard) tryTurn() bool {
+	if !s.turn.TryLock() {
+		return false
+	}
+	s.begin(time.Now())
+	return true
+}
+
+func (s *shard) endTurn() {
+	s.busy.end(time.Now())
+	s.turn.Unlock()
 }
 
 // queued tells whether there is something to serve.
