@@ -112,10 +112,9 @@ func (s *shard) weigh(l *leg, now time.Time) {
 	}
 }
 
-// limitOf is the best rung that the shard can afford for a leg. Those who only listen spare it; the numbers of peers that
-// came one after the other are, too, so each tenth of them is one of those who came at any time.
+// limitOf is the best rung that the shard can afford for a leg. Those who only listen spare it, as many tenths of them as must.
 func (s *shard) limitOf(l *leg) cc.Rung {
-	if !l.peer.mayTalk.Load() && l.peer.config.AudioID%10 < s.limit.Load() {
+	if !l.peer.mayTalk.Load() && l.tenth < s.limit.Load() {
 		return cc.Packed60
 	}
 	return cc.Live

@@ -90,6 +90,7 @@ type shard struct {
 
 	// Owned by who has the turn.
 	legs    []*leg
+	came    uint32    // legs so far
 	visit   int       // next leg to visit
 	visited time.Time // when legs were visited last
 	spare   []*follow
@@ -417,6 +418,9 @@ func (s *shard) attach(l *leg, now time.Time) {
 	f.legs[l.rendition].Add(1)
 	f.protects(l, 1)
 	l.report = now.Add(srEvery)
+	// A number of the shard's own: those of peers are dealt out to the shards in turn, and here mostly end in the same digit.
+	l.tenth = s.came % 10
+	s.came++
 	s.legs = append(s.legs, l)
 	if l.control != nil {
 		s.rungs[l.control.said.Rung].Add(1)
