@@ -171,20 +171,6 @@ func (s *shard) begin(now time.Time) {
 	s.busy.begin(now)
 }
 
-// tryTurn takes the turn for one packet that came for one leg, if it is free. For the Reader, which ends it with endTurn.
-func (s *shard) tryTurn() bool {
-	if !s.turn.TryLock() {
-		return false
-	}
-	s.begin(time.Now())
-	return true
-}
-
-func (s *shard) endTurn() {
-	s.busy.end(time.Now())
-	s.turn.Unlock()
-}
-
 // queued tells whether there is something to serve.
 func (s *shard) queued() bool {
 	s.mu.Lock()

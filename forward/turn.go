@@ -102,3 +102,17 @@ func (f *follow) owes(most time.Duration) (cost time.Duration) {
 	}
 	return cost
 }
+
+// tryTurn takes the turn for one packet that came for one leg, if it is free. For the Reader, which ends it with endTurn.
+func (s *shard) tryTurn() bool {
+	if !s.turn.TryLock() {
+		return false
+	}
+	s.begin(time.Now())
+	return true
+}
+
+func (s *shard) endTurn() {
+	s.busy.end(time.Now())
+	s.turn.Unlock()
+}
