@@ -348,7 +348,10 @@ func (e *Engine) Info(context.Context) (*control.EngineInfo, error) {
 			Rooms: c.MaxRooms, Peers: c.MaxPeers, PeersPerRoom: c.MaxPeersPerRoom, Slots: c.MaxSlots,
 			MessageBytes: c.MaxMessageBytes, Connections: c.MaxConnections,
 		},
-		Load: control.Load{Rooms: len(e.rooms), Peers: e.peers},
+		Load: control.Load{Rooms: len(e.rooms), Peers: e.peers, Overload: e.protection.told},
+	}
+	if info.Load.Overload == control.OverloadOver {
+		info.Load.Overload = "" // it is no state
 	}
 	for _, a := range e.endpoint.Candidates() {
 		info.Media = append(info.Media, a.String())

@@ -7,8 +7,10 @@ import "time"
 // load of the last seconds, since people pause when they speak:
 //
 //   - as many as stay below low even if each costs live what it can cost at most;
-//   - else, while below low, one tenth for a try: mostly they cost less. A try that ends above high is taken back at once, and
-//     the next one waits longer.
+//   - else, while below low, one tenth for a try: mostly they cost less.
+//
+// What ends above high is taken back at once, and then any way back waits longer, each time twice as long: also where it was
+// nobody's try, but three who talk took turns with one.
 //
 // So a load for which neither all nor none is right ends between low and high, and who is in between does not change all
 // the time.
@@ -20,7 +22,7 @@ type lever struct {
 	packed time.Time     // when all were
 	moved  time.Time     // when anything has changed
 	tried  time.Time     // when some went back to live
-	wait   time.Duration // from packing all to the first try
+	wait   time.Duration // from packing all to the first step back
 }
 
 const (
@@ -33,11 +35,11 @@ const (
 	// that is all of after it.
 	stepTime = time.Second
 	// waitLeast is how long nobody goes back to live after all were packed: a span of the peak, to know what that has
-	// brought. waitMost bounds the wait for a try, which doubles with every one that was taken back: who packs once in a
-	// minute for a second does not disturb.
+	// brought. waitMost bounds the wait, which doubles with every way back that was taken back: who packs once in a minute
+	// for a second does not disturb.
 	waitLeast = peakSpan + stepTime
 	waitMost  = 64 * time.Second
-	// forgiven is after how long a step has not failed any more.
+	// forgiven is after how long a step has not failed any more, and the wait is the least again.
 	forgiven = time.Minute
 )
 
@@ -72,7 +74,7 @@ func (l *lever) pack(now time.Time) (moved bool) {
 
 // step is how many tenths go back to live now.
 func (l *lever) step(now time.Time) int {
-	if l.tenths == 0 || now.Sub(l.packed) < waitLeast || now.Sub(l.moved) < stepTime {
+	if l.tenths == 0 || now.Sub(l.packed) < l.wait || now.Sub(l.moved) < stepTime {
 		return 0
 	}
 	most := l.peak.most()
@@ -80,7 +82,7 @@ func (l *lever) step(now time.Time) int {
 	switch n := int(min((l.low-most)/each, allTenths)); {
 	case n > 0:
 		return n
-	case most < l.low && now.Sub(l.packed) >= l.wait:
+	case most < l.low:
 		return 1
 	}
 	return 0

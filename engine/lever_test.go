@@ -125,6 +125,38 @@ func TestAStepThatFailsIsTakenBackAndTheNextOneWaitsLonger(t *testing.T) {
 	}
 }
 
+// TestTalkersThatComeAndGoDoNotFlap: one talks, three do, one does. Each change is an event of every listener.
+func TestTalkersThatComeAndGoDoNotFlap(t *testing.T) {
+	for _, turn := range []time.Duration{8 * time.Second, 15 * time.Second, 25 * time.Second} {
+		n := newNode(t, 0, 4)
+		packs := 0 // times that all were packed, and as often back
+		for end := n.now.Add(10 * time.Minute); n.now.Before(end); {
+			for _, n.live = range []float64{0.95, 0.32} {
+				for range turn / lookEvery {
+					was := n.lever.tenths
+					if n.passes(lookEvery); n.lever.tenths == allTenths && was < allTenths {
+						packs++
+					}
+				}
+			}
+		}
+		if packs > 4+10 { // until the wait is the longest, and then one in a minute
+			t.Errorf("turns of %v: packed %d times in ten minutes", turn, packs)
+		}
+		n.live = 0.1
+		if n.passes(waitMost + 2*stepTime); n.lever.tenths != 0 {
+			t.Errorf("turns of %v: when it is over, %d tenths stay packed", turn, n.lever.tenths)
+		}
+		n.passes(2 * forgiven)
+		n.live = 0.95
+		n.passes(lookEvery)
+		n.live = 0.1
+		if n.passes(waitLeast + 2*stepTime); n.lever.tenths != 0 {
+			t.Errorf("turns of %v: after a long calm the way back takes longer than the first time", turn)
+		}
+	}
+}
+
 func TestAFailureIsForgivenAfterAMinute(t *testing.T) {
 	n := newNode(t, 2, 4)
 	n.passes(3 * time.Minute)

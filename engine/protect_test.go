@@ -2,6 +2,8 @@ package engine
 
 import (
 	"errors"
+	"fmt"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -168,6 +170,23 @@ func (s *stage) overloads(cursor string) (reasons []string, peers []string) {
 	return reasons, peers
 }
 
+// overload fails if who asks now is told something else: the state, and the share that each shard packs.
+func (s *stage) overload(state string, packed ...float64) {
+	s.Helper()
+	info, err := s.engine.Info(s.Context())
+	s.must(err)
+	if info.Load.Overload != state {
+		s.Errorf("engine.info tells of %q, want %q", info.Load.Overload, state)
+	}
+	page := httptest.NewRecorder()
+	s.engine.httpMux().ServeHTTP(page, httptest.NewRequest("GET", "/metrics", nil))
+	for i, share := range packed {
+		if want := fmt.Sprintf("stentor_forward_packed_ratio{shard=\"%d\"} %g\n", i, share); !strings.Contains(page.Body.String(), want) {
+			s.Errorf("no %s in the metrics", want)
+		}
+	}
+}
+
 // packed tells whether somebody is sent packed packets for the shard's sake.
 func (p *person) packed() bool {
 	q := p.state().Quality
@@ -197,11 +216,13 @@ func TestANodeNearItsLimitPacksThenRefusesThenIsItselfAgain(t *testing.T) {
 		if reasons, _ := s.overloads(cursor); len(reasons) != 0 || busy.packed() {
 			t.Errorf("told %q below the limit", reasons)
 		}
+		s.overload("", 0, 0)
 
 		loads(0.9, 0.5)
 		s.talk(time.Second, talking)
 		reasons, peers := s.overloads(cursor)
 		equal(t, reasons, []string{"packing"})
+		s.overload("packing", 1, 0)
 		equal(t, peers, []string{"r/" + busy.name})
 		if !busy.packed() || idle.packed() || ann.packed() || bob.packed() {
 			t.Errorf("packed: %s %v, %s %v, ann %v, bob %v", busy.name, busy.packed(), idle.name, idle.packed(), ann.packed(), bob.packed())
@@ -211,6 +232,7 @@ func TestANodeNearItsLimitPacksThenRefusesThenIsItselfAgain(t *testing.T) {
 		s.talk(3*time.Second, talking)
 		reasons, _ = s.overloads(cursor)
 		equal(t, reasons, []string{"packing", "refusing"})
+		s.overload("refusing", 1, 0)
 		stranger := s.comes("eve", nil)
 		_, err := s.engine.PeerJoin(s.Context(), &control.PeerJoinParams{Room: "r", Peer: "eve", SDP: stranger.client.Offer()})
 		s.refused(err, control.ReasonBusy)
@@ -237,6 +259,7 @@ func TestANodeNearItsLimitPacksThenRefusesThenIsItselfAgain(t *testing.T) {
 		s.talk(waitMost, talking)
 		reasons, _ = s.overloads(cursor)
 		equal(t, reasons, []string{"packing", "refusing", "packing", "over"})
+		s.overload("", 0, 0)
 		if q := busy.state().Quality; q == nil || q.Rung != "live" || q.Why != "healthy" {
 			t.Errorf("in the end the listener is on %+v", q)
 		}

@@ -114,10 +114,9 @@ func (s *shard) weigh(l *leg, now time.Time) {
 	}
 }
 
-// limitOf is the best rung that the shard can afford for a leg. Those who only listen spare it; the numbers of peers that
-// came one after the other are, too, so each tenth of them is one of those who came at any time.
+// limitOf is the best rung that the shard can afford for a leg. Those who only listen spare it, as many tenths of them as must.
 func (s *shard) limitOf(l *leg) cc.Rung {
-	if !l.peer.mayTalk.Load() && l.peer.config.AudioID%10 < s.limit.Load() {
+	if !l.peer.mayTalk.Load() && l.tenth < s.limit.Load() {
 		return cc.Packed60
 	}
 	return cc.Live
@@ -285,9 +284,9 @@ func (rd *Reader) fedBack(p *Peer, packet []byte, now time.Time) {
 		return
 	}
 	s := l.shard
-	if s.turn.TryLock() {
+	if s.tryTurn() {
 		s.takeFeedback(l, packet, now)
-		s.turn.Unlock()
+		s.endTurn()
 		return
 	}
 	own := append([]byte(nil), packet...)
@@ -310,12 +309,12 @@ func (rd *Reader) reported(p *Peer, loss uint8, jitter uint32, rtt time.Duration
 		return
 	}
 	s := l.shard
-	if s.turn.TryLock() {
+	if s.tryTurn() {
 		own, counts := l.heed(loss, jitter, rtt, now)
 		if counts {
 			s.weigh(l, now)
 		}
-		s.turn.Unlock()
+		s.endTurn()
 		if counts {
 			p.room.losses.Add(own, now)
 		}

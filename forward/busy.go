@@ -13,6 +13,7 @@ import (
 type busy struct {
 	epoch time.Time    // Immutable. What starts are counted from.
 	word  atomic.Int64 // ns, shifted by one
+	most  atomic.Int64 // ns, that total has told
 }
 
 func (b *busy) begin(now time.Time) {
@@ -23,11 +24,21 @@ func (b *busy) end(now time.Time) {
 	b.word.Store((b.word.Load()>>1 + int64(now.Sub(b.epoch))) << 1)
 }
 
-// total is the time so far.
+// total is the time so far. It never falls: who has read the clock just before the work began would see less than was done
+// before.
 func (b *busy) total(now time.Time) time.Duration {
 	w := b.word.Load()
+	t := w >> 1
 	if w&1 != 0 {
-		return time.Duration(w>>1) + now.Sub(b.epoch)
+		t += int64(now.Sub(b.epoch))
 	}
-	return time.Duration(w >> 1)
+	for {
+		told := b.most.Load()
+		if t <= told {
+			return time.Duration(told)
+		}
+		if b.most.CompareAndSwap(told, t) {
+			return time.Duration(t)
+		}
+	}
 }

@@ -60,6 +60,7 @@ type leg struct {
 	heading              Rendition // where the leg was last told to go
 	control              *control  // nil: what is sent does not depend on what comes back
 	spares               bool      // without control: packed, to spare the shard
+	tenth                uint32    // of the shard's legs, 0 … 9
 	gone                 bool      // detached: commands still under way are ignored
 }
 

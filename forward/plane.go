@@ -103,6 +103,7 @@ type ShardStats struct {
 	Copies    uint64               // packets that were sent twice from the start
 	Refused   [cc.RefusalsN]uint64 // that were missed and not sent again, by reason
 	Busy      time.Duration        // not waiting, so far
+	Packed    float64              // share of who only listens that is packed to spare the shard
 	Behind    float64              // share of a room's program that waited to be sent at the last pass; at 1 packets are lost
 	Sent      *transport.SendCounters
 }
@@ -121,6 +122,7 @@ func (p *Plane) Stats(now time.Time) Stats {
 		for m := range sh.Moves {
 			sh.Moves[m] = s.moves[m].Load()
 		}
+		sh.Packed = float64(s.limit.Load()) / 10
 		sh.Resent, sh.Copies = s.resent.Load(), s.copies.Load()
 		for r := range sh.Refused {
 			sh.Refused[r] = s.refused[r].Load()

@@ -70,9 +70,9 @@ func (rd *Reader) nacked(p *Peer, packet []byte, now time.Time) {
 		return
 	}
 	s := l.shard
-	if s.turn.TryLock() {
+	if s.tryTurn() {
 		s.takeNack(l, packet, now)
-		s.turn.Unlock()
+		s.endTurn()
 		return
 	}
 	own := append([]byte(nil), packet...)

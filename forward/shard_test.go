@@ -10,6 +10,7 @@ import (
 	"time"
 	"weak"
 
+	"stentor/forward/cc"
 	"stentor/transport"
 )
 
@@ -305,5 +306,33 @@ func TestWhatIsCommittedGoesToTheOldAddress(t *testing.T) {
 	sh.serve()
 	if want := []netip.AddrPort{old, {}}; !slices.Equal(out.went, want) {
 		t.Errorf("sent to %v, want %v", out.went, want)
+	}
+}
+
+// TestATenthOfThoseWhoListenIsATenth: whoever came to which shard, and however many there are.
+func TestATenthOfThoseWhoListenIsATenth(t *testing.T) {
+	for _, shards := range []int{1, 2, 5, 10} {
+		s := newStudio(t, 1, shards)
+		const each = 40
+		for i := range shards * each {
+			p := s.room.Join(PeerConfig{AudioID: 7 + uint32(i), Lines: []Line{{PayloadType: 111}}})
+			sh := s.plane.leastLoaded()
+			sh.load.Add(1)
+			s.attach(p, sh)
+		}
+		for _, sh := range s.plane.shards {
+			for tenths := range 11 {
+				sh.limit.Store(uint32(tenths))
+				packed := 0
+				for _, l := range sh.legs {
+					if sh.limitOf(l) != cc.Live {
+						packed++
+					}
+				}
+				if want := tenths * each / 10; packed != want {
+					t.Errorf("%d shards: shard %d packs for %d of %d at %d tenths, want %d", shards, sh.id, packed, each, tenths, want)
+				}
+			}
+		}
 	}
 }

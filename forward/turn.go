@@ -57,7 +57,7 @@ func (rd *Reader) serve() {
 		switch s := rd.plane.shards[i]; {
 		case !s.turn.TryLock(): // it is awake
 			s.nudge()
-		case t.take(s.owes()):
+		case t.take(s.owes(t.left)):
 			t.taken = append(t.taken, s)
 		default:
 			s.turn.Unlock()
@@ -72,20 +72,23 @@ func (rd *Reader) serve() {
 	t.taken = t.taken[:0]
 }
 
-// owes is what it costs to send what is to be sent. In the shard's turn.
-func (s *shard) owes() (cost time.Duration) {
+// owes is what it costs to send what is to be sent, or something above most: who is late has more to count than the Reader
+// has time for. In the shard's turn.
+func (s *shard) owes(most time.Duration) (cost time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range s.dirty {
-		cost += f.owes()
+		if cost += f.owes(most - cost); cost > most {
+			break
+		}
 	}
 	return cost
 }
 
-func (f *follow) owes() (cost time.Duration) {
+func (f *follow) owes(most time.Duration) (cost time.Duration) {
 	head := f.room.program.head.Load()
 	var seen [renditions]bool
-	for i := max(f.cursor, head-min(head, f.room.program.size())); i < head; i++ {
+	for i := max(f.cursor, head-min(head, f.room.program.size())); i < head && cost <= most; i++ {
 		pk := f.room.program.at(i)
 		if pk == nil || pk.bounds != 0 {
 			continue
@@ -98,4 +101,18 @@ func (f *follow) owes() (cost time.Duration) {
 		cost += time.Duration(len(f.lists[pk.rendition])) * each
 	}
 	return cost
+}
+
+// tryTurn takes the turn for one packet that came for one leg, if it is free. For the Reader, which ends it with endTurn.
+func (s *shard) tryTurn() bool {
+	if !s.turn.TryLock() {
+		return false
+	}
+	s.begin(time.Now())
+	return true
+}
+
+func (s *shard) endTurn() {
+	s.busy.end(time.Now())
+	s.turn.Unlock()
 }

@@ -57,8 +57,37 @@ func TestPacketsThatJoinAreCheaper(t *testing.T) {
 	ann := s.joins(0)
 	for slot, want := range []time.Duration{turnCost, turnCost + turnMore, turnCost + 2*turnMore} {
 		s.speaks(ann, slot, 0, voice)
-		if got := sh.owes(); got != listeners*want {
+		if got := sh.owes(time.Hour); got != listeners*want {
 			t.Errorf("%d packets for each of %d listeners are thought to take %v, want %v", slot+1, listeners, got, listeners*want)
+		}
+	}
+}
+
+// TestWhatTheReaderCannotDoItDoesNotCount: a thousand late rooms take longer to count than the Reader may serve.
+func TestWhatTheReaderCannotDoItDoesNotCount(t *testing.T) {
+	s := newStudio(t, 1, 1)
+	sh := s.plane.shards[0]
+	const rooms, late, listeners = 3, 100, 10
+	for range rooms {
+		s.room = s.plane.OpenRoom(1, 0, nil)
+		for range listeners {
+			s.attach(s.joins(1), sh)
+		}
+		ann := s.joins(0)
+		for i := range late {
+			s.speaks(ann, 0, i, voice)
+		}
+	}
+	const each = listeners * (turnCost + (late-1)*turnMore) // of a room
+	for _, c := range []struct{ most, want time.Duration }{
+		{time.Hour, rooms * each},
+		{rooms * each, rooms * each}, // just enough
+		{0, listeners * turnCost},    // the first packet is too much
+		{each - 1, each},
+		{each, each + listeners*turnCost}, // the next room's first
+	} {
+		if got := sh.owes(c.most); got != c.want {
+			t.Errorf("of %v, with %v left, %v was counted, want %v", rooms*each, c.most, got, c.want)
 		}
 	}
 }

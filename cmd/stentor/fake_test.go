@@ -34,7 +34,7 @@ func (f *fake) Info(ctx context.Context) (*control.EngineInfo, error) {
 		Version: "v1.2.3", Protocol: 1, Node: "herald", UptimeS: 93784.5, Draining: true,
 		Media:  []string{"192.0.2.1:7900", "[2001:db8::1]:7900"},
 		Limits: control.Limits{Rooms: 10, Peers: 100, PeersPerRoom: 50, Slots: 8, MessageBytes: 262144, Connections: 64},
-		Load:   control.Load{Rooms: 2, Peers: 3, Speaking: 1},
+		Load:   control.Load{Rooms: 2, Peers: 3, Speaking: 1, Overload: control.OverloadPacking},
 	}, nil
 }
 

@@ -123,6 +123,7 @@ func (t *tool) engineTable(tab *table, engines []control.EngineInfo) {
 	tab.row("peers per room", fmt.Sprintf("at most %d", e.Limits.PeersPerRoom))
 	tab.row("slots per room", fmt.Sprintf("at most %d", e.Limits.Slots))
 	tab.row("speaking", fmt.Sprint(e.Load.Speaking))
+	tab.row("overload", cmp.Or(e.Load.Overload, "none"))
 	tab.row("control connections", fmt.Sprintf("at most %d", e.Limits.Connections))
 	tab.row("control message", "at most "+size(uint64(max(e.Limits.MessageBytes, 0))))
 }

@@ -45,9 +45,10 @@ type Limits struct {
 
 // Load is how busy the daemon is now.
 type Load struct {
-	Rooms    int `json:"rooms"`
-	Peers    int `json:"peers"`
-	Speaking int `json:"speaking"` // sources heard right now
+	Rooms    int    `json:"rooms"`
+	Peers    int    `json:"peers"`
+	Speaking int    `json:"speaking"` // sources heard right now
+	Overload string `json:"overload"` // OverloadPacking, OverloadRefusing; "": neither
 }
 
 // EngineInfo answers engine.info.
