@@ -170,7 +170,7 @@ func (c *Client) connected(ctx context.Context) (*link, error) {
 	if c.closed {
 		return nil, fmt.Errorf("%w: the client is closed", ErrDisconnected)
 	}
-	if c.link != nil && !c.link.rpc.IsStopped() {
+	if c.link != nil && c.link.alive() {
 		return c.link, nil
 	}
 	c.drop()
@@ -224,6 +224,16 @@ func (l *link) Send(line []byte) error {
 
 // Close implements channel.Channel.
 func (l *link) Close() error { return l.conn.Close() }
+
+// alive is false as soon as reading has failed: jrpc2 may be some time behind.
+func (l *link) alive() bool {
+	select {
+	case <-l.broken:
+		return false
+	default:
+		return !l.rpc.IsStopped()
+	}
+}
 
 // explain finds out why a call failed: the daemon said so, the caller gave up, or the connection ended.
 func (l *link) explain(ctx context.Context, err error) error {
