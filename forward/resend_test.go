@@ -269,15 +269,8 @@ func TestANackFloodIsNoAmplifier(t *testing.T) {
 	for range 500 { // 10 s
 		a.talks(1)
 		sent += len(a.was[a.list[len(a.list)-1]])
-		for first := 0; first < 1<<16; first += 300 * 17 {
-			var flood []byte
-			for seq := first; seq < first+300*17; seq += 17 {
-				flood = binary.BigEndian.AppendUint16(flood, uint16(seq))
-				flood = append(flood, 0xff, 0xff)
-			}
-			b := append(nackOf(a.leg.lines[0].ssrc), flood...)
-			binary.BigEndian.PutUint16(b[2:], uint16(len(b)/4-1))
-			a.sh.takeNack(a.leg, b, a.now)
+		for back := 0; back < 1<<16; back += 300 * 17 {
+			a.sh.takeNack(a.leg, a.floodBefore(uint16(a.leg.lines[0].seq)-uint16(back)), a.now)
 		}
 		for _, b := range a.tray.sent {
 			again += len(b)
@@ -289,6 +282,62 @@ func TestANackFloodIsNoAmplifier(t *testing.T) {
 	}
 	if a.refused(cc.RefusedBudget) == 0 {
 		t.Error("nothing was refused for want of a budget")
+	}
+}
+
+// floodBefore asks for 5,100 numbers, the last of them seq.
+func (a *asking) floodBefore(seq uint16) []byte {
+	b := nackOf(a.leg.lines[0].ssrc)
+	for first := seq - 300*17 + 1; first != seq+1; first += 17 {
+		b = binary.BigEndian.AppendUint16(b, first)
+		b = append(b, 0xff, 0xff)
+	}
+	binary.BigEndian.PutUint16(b[2:], uint16(len(b)/4-1))
+	return b
+}
+
+// TestALongNackIsNotLookedThrough: what stands before the last 64 numbers is refused unseen, and counted all the same.
+func TestALongNackIsNotLookedThrough(t *testing.T) {
+	a := newAsking(t, gcm, asksAlways, 1)
+	a.talks(30)
+	last := uint16(a.leg.lines[0].seq)
+	flood := a.floodBefore(last - 5000)
+	copy(flood[12:], []byte{byte(last >> 8), byte(last), 0, 0}) // first of all one that would be sent: and 16 fewer
+	a.sh.takeNack(a.leg, flood, a.now)
+	if n := a.refused(cc.RefusedUnknown); len(a.tray.sent) != 0 || a.leg.nacked != 0 || n != 5100-16 {
+		t.Errorf("%d packets are sent, %d noted, %d numbers of 5,084 refused", len(a.tray.sent), a.leg.nacked, n)
+	}
+	flood[8]++ // nobody's
+	a.sh.takeNack(a.leg, flood, a.now)
+	if n := a.refused(cc.RefusedUnknown); n != 2*(5100-16) {
+		t.Errorf("%d numbers of two messages are refused", n)
+	}
+}
+
+// TestAFloodBeforeABusyShardDoesNotPileUp: of each kind one message waits, and the next one may when that is done.
+func TestAFloodBeforeABusyShardDoesNotPileUp(t *testing.T) {
+	a := newAsking(t, gcm, Line{PayloadType: 111, LevelID: 2, TWCCID: 5, NACK: true}, 1)
+	a.talks(10)
+	p := a.leg.peer
+	p.attached.Store(a.leg)
+	nack := nackOf(a.leg.lines[0].ssrc, uint16(a.leg.lines[0].seq))
+	feedback := []byte{0x8f, 205, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 1, 0, 0, 0, 0, 0x20, 1, 4, 0}
+	for range 2 {
+		a.sh.turn.Lock()
+		for range 500 {
+			a.rd.compound(p, append(bytes.Clone(nack), feedback...), a.now)
+		}
+		if n, dropped := len(a.sh.commands), a.plane.rtcpDropped.Swap(0); n != 2 || dropped != 998 {
+			t.Errorf("%d of 1000 messages wait, %d are dropped", n, dropped)
+		}
+		a.sh.turn.Unlock()
+		a.sh.serve()
+		if len(a.sh.commands) != 0 {
+			t.Errorf("%d commands are left", len(a.sh.commands))
+		}
+	}
+	if len(a.tray.sent) == 0 {
+		t.Error("the one that waited was not answered")
 	}
 }
 
