@@ -46,7 +46,7 @@ var (
 	descRungMoves  = desc("forward_rung_moves_total", "Changes of that, by kind.", "move")
 	descCopies     = desc("forward_copies_total", "Packets that were sent a second time ahead of any loss, to who takes no redundancy, by shard.", "shard")
 	descResent     = desc("forward_resent_packets_total", "Packets that a listener had lost and was sent again, by shard.", "shard")
-	descRefused    = desc("forward_resend_refusals_total", "Packets that a listener had lost and was not sent again, by reason.", "reason")
+	descRefused    = desc("forward_resend_refusals_total", "Requests to send a packet again that were not answered, by reason; each number of each NACK is one.", "reason")
 	descBusy       = desc("forward_busy_seconds_total", "Time that a shard was at work.", "shard")
 	descBehind     = desc("forward_behind_ratio", "Share of a room's program that waited for a shard at its last pass; at 1 packets are lost.", "shard")
 	descPacked     = desc("forward_packed_ratio", "Share of those who only listen that a shard sends packed packets to spare itself.", "shard")
@@ -54,6 +54,7 @@ var (
 	descFallback   = desc("forward_gso_fallbacks_total", "Messages that the kernel did not take joined, and that were sent apart.")
 	descFDrops     = desc("forward_drops_total", "Packets not forwarded, by reason.", "reason")
 	descRTCPBad    = desc("forward_rtcp_malformed_total", "RTCP packets that were authentic and not readable.")
+	descRTCPDrops  = desc("forward_rtcp_dropped_total", "NACKs and feedback that came while another one of the listener waited for a busy shard.")
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -123,6 +124,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	count(descPublished, st.Published)
 	count(descRecovered, st.Recovered)
 	count(descRTCPBad, st.RTCPMalformed)
+	count(descRTCPDrops, st.RTCPDropped)
 	var full, unreachable, joined, fallback uint64
 	var followers [4]int
 	var rungs [cc.Packed120One + 1]int

@@ -277,20 +277,11 @@ func (s *shard) probe(l *leg, padding int, now time.Time) {
 	l.bytes += uint64(n)
 }
 
-// fedBack takes transport-wide feedback (RTCP, the whole packet). For the Reader: it takes the shard's turn if that is free.
+// fedBack takes transport-wide feedback (RTCP, the whole packet). For the Reader.
 func (rd *Reader) fedBack(p *Peer, packet []byte, now time.Time) {
-	l := p.attached.Load()
-	if l == nil || l.control == nil {
-		return
+	if l := p.attached.Load(); l != nil && l.control != nil {
+		rd.hand(l, &l.feedbackWaits, packet, now, (*shard).takeFeedback)
 	}
-	s := l.shard
-	if s.tryTurn() {
-		s.takeFeedback(l, packet, now)
-		s.endTurn()
-		return
-	}
-	own := append([]byte(nil), packet...)
-	s.do(func(now time.Time) { s.takeFeedback(l, own, now) })
 }
 
 // takeFeedback has a leg learn from feedback. In the shard's turn.

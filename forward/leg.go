@@ -3,6 +3,7 @@ package forward
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"stentor/forward/cc"
@@ -62,6 +63,9 @@ type leg struct {
 	spares               bool      // without control: packed, to spare the shard
 	tenth                uint32    // of the shard's legs, 0 … 9
 	gone                 bool      // detached: commands still under way are ignored
+
+	// Atomic. A message of that kind waits for the shard's turn.
+	nackWaits, feedbackWaits atomic.Bool
 }
 
 // outLine is one audio line of a leg: a stream with its own SSRC and sequence.

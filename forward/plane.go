@@ -31,6 +31,7 @@ type Plane struct {
 	published     atomic.Uint64 // packets that went into programs
 	recovered     atomic.Uint64 // packets that redundancy brought
 	rtcpMalformed atomic.Uint64
+	rtcpDropped   atomic.Uint64 // NACKs and feedback, because one waits already
 }
 
 // New makes a data plane and starts its goroutines. It ends with Close.
@@ -90,6 +91,7 @@ type Stats struct {
 	Published     uint64 // packets that went into programs
 	Recovered     uint64 // packets that redundancy brought
 	RTCPMalformed uint64
+	RTCPDropped   uint64 // NACKs and feedback that came while one of its kind waited
 	Shards        []ShardStats
 }
 
@@ -101,7 +103,7 @@ type ShardStats struct {
 	Moves     [cc.MovesN]uint64
 	Resent    uint64               // packets that were sent again
 	Copies    uint64               // packets that were sent twice from the start
-	Refused   [cc.RefusalsN]uint64 // that were missed and not sent again, by reason
+	Refused   [cc.RefusalsN]uint64 // requests for a packet that were not answered, by reason
 	Busy      time.Duration        // not waiting, so far
 	Packed    float64              // share of who only listens that is packed to spare the shard
 	Behind    float64              // share of a room's program that waited to be sent at the last pass; at 1 packets are lost
@@ -110,7 +112,10 @@ type ShardStats struct {
 
 // Stats reads the counters.
 func (p *Plane) Stats(now time.Time) Stats {
-	st := Stats{Published: p.published.Load(), Recovered: p.recovered.Load(), RTCPMalformed: p.rtcpMalformed.Load()}
+	st := Stats{
+		Published: p.published.Load(), Recovered: p.recovered.Load(),
+		RTCPMalformed: p.rtcpMalformed.Load(), RTCPDropped: p.rtcpDropped.Load(),
+	}
 	for _, s := range p.shards {
 		sh := ShardStats{Legs: int(s.load.Load()), Busy: s.busy.total(now), Behind: float64(s.behind.Load()) / 1024, Sent: s.out.Counters()}
 		for r := range sh.Followers {

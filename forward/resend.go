@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"sync/atomic"
 	"time"
 
 	"stentor/forward/cc"
@@ -59,7 +60,7 @@ func (l *leg) notePadding(ln *outLine, seq uint64, now time.Time) {
 	}
 }
 
-// nacked takes a generic NACK (RTCP, the whole packet). For the Reader: it takes the shard's turn if that is free.
+// nacked takes a generic NACK (RTCP, the whole packet). For the Reader.
 func (rd *Reader) nacked(p *Peer, packet []byte, now time.Time) {
 	l := p.attached.Load()
 	if l == nil {
@@ -69,14 +70,27 @@ func (rd *Reader) nacked(p *Peer, packet []byte, now time.Time) {
 		rd.plane.rtcpMalformed.Add(1)
 		return
 	}
+	rd.hand(l, &l.nackWaits, packet, now, (*shard).takeNack)
+}
+
+// hand gives a listener's message to its leg: at once if the shard's turn is free, else soon. One of a kind may wait for each
+// leg; another one meanwhile is dropped. Who sends a flood is not to have a busy shard do all of it before it sends.
+func (rd *Reader) hand(l *leg, waits *atomic.Bool, packet []byte, now time.Time, take func(*shard, *leg, []byte, time.Time)) {
 	s := l.shard
 	if s.tryTurn() {
-		s.takeNack(l, packet, now)
+		take(s, l, packet, now)
 		s.endTurn()
 		return
 	}
+	if waits.Swap(true) {
+		rd.plane.rtcpDropped.Add(1)
+		return
+	}
 	own := append([]byte(nil), packet...)
-	s.do(func(now time.Time) { s.takeNack(l, own, now) })
+	s.do(func(now time.Time) {
+		waits.Store(false)
+		take(s, l, own, now)
+	})
 }
 
 // takeNack answers what a listener asks for. In the shard's turn.
@@ -87,9 +101,11 @@ func (s *shard) takeNack(l *leg, packet []byte, now time.Time) {
 	nack, _ := cc.ParseNack(packet)
 	ln, why := l.askable(nack.Media)
 	if ln == nil {
-		s.refused[why].Add(1)
+		s.refused[why].Add(uint64(nack.Count()))
 		return
 	}
+	var refused [cc.RefusalsN]uint64
+	refused[cc.RefusedUnknown] = uint64(nack.Shorten())
 	for noted := nack; ; {
 		seq, ok := noted.Next()
 		if !ok {
@@ -106,13 +122,22 @@ func (s *shard) takeNack(l *leg, packet []byte, now time.Time) {
 		}
 		again, why := l.history.Asked(int(ln.at), seq, l.mayResend(), rtt, now)
 		if why != cc.Granted {
-			s.refused[why].Add(1)
+			refused[why]++
 			continue
 		}
 		sent = s.resend(l, ln, &again, now) || sent
 	}
+	s.countRefused(&refused)
 	if sent {
 		s.out.Flush() // now: it is late already
+	}
+}
+
+func (s *shard) countRefused(refused *[cc.RefusalsN]uint64) {
+	for why, n := range refused {
+		if n > 0 {
+			s.refused[why].Add(n)
+		}
 	}
 }
 

@@ -37,21 +37,27 @@ type asking struct {
 	next uint64 // in the program
 	was  map[[2]uint64][]byte
 	list [][2]uint64
-	r    *rand.Rand
+
+	octets int // of all that was sent for the first time
+	r      *rand.Rand
 }
 
 func newAsking(t testing.TB, profile srtp.ProtectionProfile, line Line, seed uint64) *asking {
-	s := newStudio(t, 2, 1)
+	return newAskingOf(newStudio(t, 2, 1), profile, line, seed)
+}
+
+// newAskingOf is one with two lines, however many slots the room has.
+func newAskingOf(s *studio, profile srtp.ProtectionProfile, line Line, seed uint64) *asking {
 	s.plane.adapt = true
 	a := &asking{studio: s, sh: s.plane.shards[0], tray: &tray{keep: true}, was: map[[2]uint64][]byte{}, r: rand.New(rand.NewPCG(seed, 9))}
 	a.sh.out = a.tray
 	for i := range a.seqs {
-		a.seqs[i] = make([]uint64, 2)
+		a.seqs[i] = make([]uint64, len(s.room.slots))
 	}
 	a.ann = s.joins(0)
 	p := s.room.Join(PeerConfig{Lines: []Line{line, line}})
 	p.shard = a.sh
-	a.leg = newLeg(p, newEgress(t, profile), transport.Dest{})
+	a.leg = newLeg(p, newEgress(s, profile), transport.Dest{})
 	a.leg.control = newControl(p, s.now)
 	a.leg.remember(s.now)
 	a.sh.now = s.now
@@ -61,6 +67,12 @@ func newAsking(t testing.TB, profile srtp.ProtectionProfile, line Line, seed uin
 		a.leg.lines[i].seq = 65_400 // the wrap is near
 	}
 	return a
+}
+
+// speaking is the slot of whoever says the next packet: two talk at once, and others after a while. Where that is more than there are
+// lines, these are given from slot to slot.
+func (a *asking) speaking() uint8 {
+	return uint8((a.next/40 + uint64(a.r.IntN(2))) % uint64(len(a.room.slots)))
 }
 
 // publishes brings a packet of one rendition, and what the leg is sent of it.
@@ -91,20 +103,31 @@ func (a *asking) keeps() {
 		if b[1] >= 192 && b[1] <= 223 {
 			continue
 		}
-		ssrc, seq := binary.BigEndian.Uint32(b[8:]), binary.BigEndian.Uint16(b[2:])
-		key := [2]uint64{uint64(ssrc), 0}
-		for i := range a.leg.lines {
-			if ln := &a.leg.lines[i]; ln.ssrc == ssrc {
-				key[1] = ln.seq - uint64(uint16(ln.seq)-seq)
-			}
-		}
+		key, _ := a.keyOf(b)
 		if a.was[key] != nil {
 			a.Fatalf("number %d was given twice", key[1])
 		}
-		a.was[key] = b
-		a.list = append(a.list, key)
+		a.files(key, b)
 	}
 	a.tray.sent = nil
+}
+
+func (a *asking) files(key [2]uint64, b []byte) {
+	a.was[key] = b
+	a.list = append(a.list, key)
+	a.octets += len(b)
+}
+
+// keyOf is a packet's stream and extended number, and its line.
+func (a *asking) keyOf(b []byte) (key [2]uint64, line int) {
+	ssrc, seq := binary.BigEndian.Uint32(b[8:]), binary.BigEndian.Uint16(b[2:])
+	for i := range a.leg.lines {
+		if ln := &a.leg.lines[i]; ln.ssrc == ssrc {
+			return [2]uint64{uint64(ssrc), ln.seq - uint64(uint16(ln.seq)-seq)}, i
+		}
+	}
+	a.Fatalf("a packet of stream %d, which is none of his", ssrc)
+	return key, 0
 }
 
 // asks asks for a number and returns what comes.
@@ -124,17 +147,21 @@ func TestWhatIsSentAgainIsTheSameDatagram(t *testing.T) {
 			{PayloadType: 96, RedundancyPT: 97, TWCCID: 5, NACK: true}, // blocks are retyped; no level
 			{PayloadType: 111, LevelID: 14, NACK: true},
 		} {
-			a := newAsking(t, profile, line, uint64(i))
-			same := 0
+			a := newAskingOf(newStudio(t, 3, 1), profile, line, uint64(i))
+			same, moved := 0, 0
 			for range 3000 {
 				a.mayChange(line)
-				a.publishes(Rendition(a.r.IntN(2)), uint8(a.r.IntN(2)), a.r.IntN(10) > 0)
+				was := [2]int{a.leg.lines[0].slot, a.leg.lines[1].slot}
+				a.publishes(Rendition(a.r.IntN(2)), a.speaking(), a.r.IntN(10) > 0)
+				if was != [2]int{a.leg.lines[0].slot, a.leg.lines[1].slot} {
+					moved++
+				}
 				if a.r.IntN(2) == 0 {
 					same += a.compares()
 				}
 			}
-			if same < 300 {
-				t.Errorf("%v: only %d packets were sent again", profile, same)
+			if same < 300 || moved < 30 {
+				t.Errorf("%v: only %d packets were sent again, and lines given to another slot %d times", profile, same, moved)
 			}
 			a.opensAll(profile)
 		}
@@ -269,15 +296,8 @@ func TestANackFloodIsNoAmplifier(t *testing.T) {
 	for range 500 { // 10 s
 		a.talks(1)
 		sent += len(a.was[a.list[len(a.list)-1]])
-		for first := 0; first < 1<<16; first += 300 * 17 {
-			var flood []byte
-			for seq := first; seq < first+300*17; seq += 17 {
-				flood = binary.BigEndian.AppendUint16(flood, uint16(seq))
-				flood = append(flood, 0xff, 0xff)
-			}
-			b := append(nackOf(a.leg.lines[0].ssrc), flood...)
-			binary.BigEndian.PutUint16(b[2:], uint16(len(b)/4-1))
-			a.sh.takeNack(a.leg, b, a.now)
+		for back := 0; back < 1<<16; back += 300 * 17 {
+			a.sh.takeNack(a.leg, a.floodBefore(uint16(a.leg.lines[0].seq)-uint16(back)), a.now)
 		}
 		for _, b := range a.tray.sent {
 			again += len(b)
@@ -289,6 +309,61 @@ func TestANackFloodIsNoAmplifier(t *testing.T) {
 	}
 	if a.refused(cc.RefusedBudget) == 0 {
 		t.Error("nothing was refused for want of a budget")
+	}
+}
+
+// floodBefore asks for 5,100 numbers, the last of them seq.
+func (a *asking) floodBefore(seq uint16) []byte {
+	b := nackOf(a.leg.lines[0].ssrc)
+	for first := seq - 300*17 + 1; first != seq+1; first += 17 {
+		b = binary.BigEndian.AppendUint16(b, first)
+		b = append(b, 0xff, 0xff)
+	}
+	binary.BigEndian.PutUint16(b[2:], uint16(len(b)/4-1))
+	return b
+}
+
+// TestALongNackIsNotLookedThrough: what stands before the last 64 numbers is refused unseen, and counted all the same.
+func TestALongNackIsNotLookedThrough(t *testing.T) {
+	a := newAsking(t, gcm, asksAlways, 1)
+	a.talks(30)
+	last := uint16(a.leg.lines[0].seq)
+	flood := a.floodBefore(last - 5000)
+	copy(flood[12:], []byte{byte(last >> 8), byte(last), 0, 0}) // first of all one that would be sent: and 16 fewer
+	a.sh.takeNack(a.leg, flood, a.now)
+	if n := a.refused(cc.RefusedUnknown); len(a.tray.sent) != 0 || a.leg.nacked != 0 || n != 5100-16 {
+		t.Errorf("%d packets are sent, %d noted, %d numbers of 5,084 refused", len(a.tray.sent), a.leg.nacked, n)
+	}
+	flood[8]++ // nobody's
+	a.sh.takeNack(a.leg, flood, a.now)
+	if n := a.refused(cc.RefusedUnknown); n != 2*(5100-16) {
+		t.Errorf("%d numbers of two messages are refused", n)
+	}
+}
+
+// TestAFloodBeforeABusyShardDoesNotPileUp: of each kind one message waits, and the next one may when that is done.
+func TestAFloodBeforeABusyShardDoesNotPileUp(t *testing.T) {
+	a := newAsking(t, gcm, Line{PayloadType: 111, LevelID: 2, TWCCID: 5, NACK: true}, 1)
+	a.talks(10)
+	p := a.leg.peer
+	nack := nackOf(a.leg.lines[0].ssrc, uint16(a.leg.lines[0].seq))
+	feedback := []byte{0x8f, 205, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 1, 0, 0, 0, 0, 0x20, 1, 4, 0}
+	for range 2 {
+		a.sh.turn.Lock()
+		for range 500 {
+			a.rd.compound(p, append(bytes.Clone(nack), feedback...), a.now)
+		}
+		if n, dropped := len(a.sh.commands), a.plane.rtcpDropped.Swap(0); n != 2 || dropped != 998 {
+			t.Errorf("%d of 1000 messages wait, %d are dropped", n, dropped)
+		}
+		a.sh.turn.Unlock()
+		a.sh.serve()
+		if len(a.sh.commands) != 0 {
+			t.Errorf("%d commands are left", len(a.sh.commands))
+		}
+	}
+	if len(a.tray.sent) == 0 {
+		t.Error("the one that waited was not answered")
 	}
 }
 

@@ -2,7 +2,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+
+	"stentor/bench/report"
 )
 
 func TestABenchThatCannotBeMeantIsRefused(t *testing.T) {
@@ -13,6 +19,21 @@ func TestABenchThatCannotBeMeantIsRefused(t *testing.T) {
 	} {
 		if code, _, stderr := ask("nowhere", args...); code != exitUsage {
 			t.Errorf("%v: exit %d, %s", args, code, stderr)
+		}
+	}
+}
+
+// What has not held must be seen by who reads the exit code alone, and leave everything that was measured.
+func TestAnOverloadThatHasNotHeldFails(t *testing.T) {
+	for lost, want := range map[float64]error{0: nil, 3: errNotHeld} {
+		var out bytes.Buffer
+		tool, file := &tool{out: &out}, filepath.Join(t.TempDir(), "out.json")
+		err := tool.tellOverload(&report.Overload{Steps: []report.OverloadStep{{Listeners: 200, Lost: report.Losses{Gaps: lost}}}}, file)
+		if !errors.Is(err, want) || strings.Contains(out.String(), "\nNO ") != (want != nil) {
+			t.Errorf("%.0f packets lost: %v\n%s", lost, err, out.String())
+		}
+		if _, err := os.Stat(file); err != nil {
+			t.Error(err)
 		}
 	}
 }

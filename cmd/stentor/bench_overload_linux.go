@@ -22,7 +22,8 @@ func (t *tool) overloadCommand() *cobra.Command {
 		Short: "Fill a daemon up until it refuses, and see what is lost",
 		Long: "Fill a daemon up until it refuses, and see what is lost. A stentord of its own is started on one CPU, the generator keeps the\n" +
 			"others. Listeners come in steps while people talk, until joins are answered with busy; then half of them leave, and half of\n" +
-			"those, until the daemon is as it was. The table shows each step, when packing and refusing began, and what was lost by then.",
+			"those, until the daemon is as it was. The table shows each step, when packing and refusing began, and what was lost by then.\n" +
+			"It fails if something has not held.",
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.benchOverload(cmd, c, file) },
 	}
@@ -52,9 +53,20 @@ func (t *tool) benchOverload(cmd *cobra.Command, c fanout.OverloadConfig, file s
 	if len(out.Steps) == 0 {
 		return failed
 	}
-	return errors.Join(failed, report.WriteOverload(t.out, &out), write(file, func(w io.Writer) error {
+	return errors.Join(failed, t.tellOverload(&out, file))
+}
+
+// tellOverload prints and writes what was measured. What has not held is an error.
+func (t *tool) tellOverload(out *report.Overload, file string) error {
+	err := errors.Join(report.WriteOverload(t.out, out), write(file, func(w io.Writer) error {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
-		return enc.Encode(&out)
+		return enc.Encode(out)
 	}))
+	for _, v := range out.Verdicts() {
+		if !v.Held {
+			return errors.Join(err, errNotHeld)
+		}
+	}
+	return err
 }

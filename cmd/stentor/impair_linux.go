@@ -47,9 +47,9 @@ func (t *tool) impairCommand() *cobra.Command {
 		Short: "Play stories of listeners in trouble, and tell what they heard",
 		Long: "Play stories of listeners in trouble, and tell what they heard. Each story is played with the congestion controller off\n" +
 			"and on, and on a good network besides, so that it shows whether anybody else noticed. In virtual time, which is the\n" +
-			"default, a seed gives the same table each time; --seeds plays several, and each bound must hold in each of them. With --real everything goes over loopback sockets and takes its time. With\n" +
-			"--relay nothing is played: a relay lets the network of whoever is behind it follow the story from the first media on; the\n" +
-			"daemon must be started with --advertise and the relay's address.",
+			"default, a seed gives the same table each time; --seeds plays several, and each bound must hold in each of them. With --real\n" +
+			"everything goes over loopback sockets and takes its time. With --relay nothing is played: a relay lets the network of whoever\n" +
+			"is behind it follow the story from the first media on; the daemon must be started with --advertise and the relay's address.",
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.benchImpair(cmd.Context(), f) },
 	}
@@ -80,19 +80,42 @@ func (t *tool) benchImpair(ctx context.Context, f impairFlags) error {
 	case f.relay != "":
 		return t.relay(ctx, f, stories)
 	}
-	var list []*impair.Comparison
-	for i := range uint64(f.seeds) {
-		one, err := t.playAll(ctx, f, f.seed+i, stories)
-		if err != nil {
-			return err
-		}
-		list = append(list, one...)
+	list, failed := f.playSeeds(ctx, func(seed uint64) ([]*impair.Comparison, error) { return t.playAll(ctx, f, seed, stories) })
+	if len(list) == 0 {
+		return failed
 	}
+	return errors.Join(failed, t.tellImpair(f, list))
+}
+
+// errNotHeld is for a bench that has run, and shown something that should not be.
+var errNotHeld = errors.New("not everything held that must")
+
+// playSeeds plays all seeds, and has what came of them also when some have failed.
+func (f *impairFlags) playSeeds(ctx context.Context, play func(seed uint64) ([]*impair.Comparison, error)) (list []*impair.Comparison, failed error) {
+	for i := range uint64(f.seeds) {
+		if ctx.Err() != nil {
+			return list, errors.Join(failed, ctx.Err())
+		}
+		one, err := play(f.seed + i)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("seed %d: %w", f.seed+i, err))
+		}
+		for _, c := range one {
+			if c != nil {
+				list = append(list, c)
+			}
+		}
+	}
+	return list, failed
+}
+
+// tellImpair prints and writes what was played. What has not held is an error.
+func (t *tool) tellImpair(f impairFlags, list []*impair.Comparison) error {
 	table := impair.WriteTable
 	if f.seeds > 1 {
 		table = impair.WriteSeeds
 	}
-	err = errors.Join(table(t.out, list), write(f.json, func(w io.Writer) error {
+	err := errors.Join(table(t.out, list), write(f.json, func(w io.Writer) error {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
 		return enc.Encode(list)
@@ -101,7 +124,7 @@ func (t *tool) benchImpair(ctx context.Context, f impairFlags) error {
 	}))
 	for _, c := range list {
 		if !c.Held() {
-			return errors.Join(err, errors.New("not everything held that must"))
+			return errors.Join(err, errNotHeld)
 		}
 	}
 	return err
@@ -116,7 +139,27 @@ func (f *impairFlags) command() string {
 	if f.real {
 		s += " --real"
 	}
+	if f.listeners > 0 {
+		s += fmt.Sprintf(" --listeners %d", f.listeners)
+	}
+	for _, name := range f.names {
+		s += " --scenario " + name
+	}
+	for _, name := range f.files {
+		s += " --file " + shellWord(name)
+	}
 	return s
+}
+
+// shellWord quotes a file's name if a shell would take it apart.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r > 127 || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("0123456789-_./", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // write does nothing without a name.
@@ -225,6 +268,14 @@ func (f *impairFlags) stepOf(s *scenario.Scenario, seed uint64) string {
 func (t *tool) relay(ctx context.Context, f impairFlags, stories []*scenario.Scenario) error {
 	if len(stories) != 1 {
 		return usageError{errors.New("a relay follows one story: name it by --scenario or --file")}
+	}
+	for _, c := range []struct {
+		flag  string
+		given bool
+	}{{"--seeds", f.seeds != 1}, {"--json", f.json != ""}, {"--report", f.report != ""}} {
+		if c.given {
+			return usageError{fmt.Errorf("%s: a relay plays nothing, so it does not go with --relay", c.flag)}
+		}
 	}
 	listen, target, ok := strings.Cut(f.relay, "=")
 	if !ok {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -10,6 +11,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"stentor/bench/impair"
+	"stentor/bench/impair/scenario"
 )
 
 // asTool makes the test binary be the tool: virtual time outside of a test run wants a process that is none.
@@ -101,6 +105,69 @@ func TestSeveralSeedsAreToldTogether(t *testing.T) {
 	}
 }
 
+// compared is a short story with what came of it.
+func compared(t *testing.T, seed uint64) *impair.Comparison {
+	t.Helper()
+	s, err := scenario.Read(strings.NewReader(short))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &impair.Comparison{Name: s.Name, Seed: seed, Scenario: s, Off: &impair.Run{}, On: &impair.Run{}, Good: &impair.Run{}}
+	for _, m := range s.Must {
+		c.Verdicts = append(c.Verdicts, impair.Verdict{Must: m.String(), Held: true})
+	}
+	return c
+}
+
+func TestASeedThatFailsDoesNotTakeTheOthersAlong(t *testing.T) {
+	f := impairFlags{seed: 5, seeds: 3}
+	list, err := f.playSeeds(context.Background(), func(seed uint64) ([]*impair.Comparison, error) {
+		if seed == 6 {
+			return []*impair.Comparison{nil}, errors.New("no sockets left")
+		}
+		return []*impair.Comparison{compared(t, seed)}, nil
+	})
+	if err == nil || err.Error() != "seed 6: no sockets left" || len(list) != 2 || list[1].Seed != 7 {
+		t.Errorf("%d seeds are left, %v", len(list), err)
+	}
+	var out strings.Builder
+	if err := (&tool{out: &out}).tellImpair(f, list); err != nil || !strings.Contains(out.String(), "2 of 2") {
+		t.Errorf("%v:\n%s", err, out.String())
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	list, err = f.playSeeds(ctx, func(seed uint64) ([]*impair.Comparison, error) {
+		cancel()
+		return []*impair.Comparison{compared(t, seed)}, nil
+	})
+	if len(list) != 1 || !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted, it goes on to seed %d, %v", f.seed+uint64(len(list)), err)
+	}
+}
+
+func TestTheReportNamesTheCommandThatMakesItAgain(t *testing.T) {
+	for want, f := range map[string]impairFlags{
+		"stentor bench impair --seed 5": {seed: 5, seeds: 1},
+		"stentor bench impair --seed 1 --seeds 3 --real --listeners 20 --scenario outage --scenario cap-lifted --file a.yaml --file 'my b'\\''s.yaml'": {
+			seed: 1, seeds: 3, real: true, listeners: 20, names: []string{"outage", "cap-lifted"}, files: []string{"a.yaml", "my b's.yaml"},
+		},
+	} {
+		if got := f.command(); got != want {
+			t.Errorf("it names\n%s, want\n%s", got, want)
+		}
+	}
+}
+
+func TestHelpFitsATerminal(t *testing.T) {
+	for _, name := range []string{"impair", "overload"} {
+		_, stdout, _ := ask("nowhere", "bench", name, "--help")
+		for _, line := range strings.Split(stdout, "\n") {
+			if len(line) > 130 {
+				t.Errorf("%s --help: a line of %d characters: %s", name, len(line), line)
+			}
+		}
+	}
+}
+
 func TestAStoryThatDoesNotHoldFails(t *testing.T) {
 	file := storyFile(t, strings.Replace(short, "sessions lost at most 0", "concealed at most 0 %", 1))
 	stdout, stderr, err := runTool(t, "bench", "impair", "--file", file)
@@ -120,6 +187,9 @@ func TestImpairThatCannotBeMeantIsRefused(t *testing.T) {
 		{[]string{"--file", "/nowhere"}, "no such file"},
 		{[]string{"--relay", "127.0.0.1:0=127.0.0.1:1"}, "follows one story"},
 		{[]string{"--relay", "127.0.0.1:0", "--scenario", "outage"}, "want listen=target"},
+		{[]string{"--relay", "127.0.0.1:0=127.0.0.1:1", "--scenario", "outage", "--seeds", "2"}, "--seeds"},
+		{[]string{"--relay", "127.0.0.1:0=127.0.0.1:1", "--scenario", "outage", "--json", "x"}, "--json"},
+		{[]string{"--relay", "127.0.0.1:0=127.0.0.1:1", "--scenario", "outage", "--report", "x"}, "--report"},
 		{[]string{"--listeners", "-1"}, "--listeners"},
 		{[]string{"--seeds", "0"}, "--seeds 1 …"},
 	} {

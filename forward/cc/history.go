@@ -77,7 +77,7 @@ type Refusal uint8
 // Refusals. The last two are the caller's to find.
 const (
 	Granted           Refusal = iota
-	RefusedUnknown            // never sent to this listener, or long ago
+	RefusedUnknown            // never sent to this listener, or long ago; or more numbers were asked for at once than a history has
 	RefusedOld                // too old to be heard
 	RefusedOften              // sent three times already
 	RefusedSoon               // the last time was less than a round trip ago

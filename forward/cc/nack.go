@@ -1,6 +1,9 @@
 package cc
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // Nack reads one generic NACK without allocating (RFC 4585 §6.2.1): which numbers of a stream its listener misses. It borrows
 // the message; it dies with it.
@@ -59,6 +62,33 @@ func (n *Nack) Next() (seq uint16, ok bool) {
 	n.seq++
 	return seq, true
 }
+
+// Count is how many numbers are asked for.
+func (n *Nack) Count() int {
+	count := bits.OnesCount32(n.mask)
+	for b := n.pairs; len(b) >= nackPair; b = b[nackPair:] {
+		count += pairCount(b)
+	}
+	return count
+}
+
+// Shorten leaves the last numbers that are asked for, as many as a history has, and tells how many it has left out. Clients ask in
+// order, so those are the newest. What a message costs must not be its sender's to choose: 1,436 octets ask for 6,000 numbers.
+func (n *Nack) Shorten() (left int) {
+	for count := n.Count(); count-left > historySize; {
+		if n.mask == 0 && count-left-pairCount(n.pairs) >= historySize {
+			left += pairCount(n.pairs)
+			n.pairs = n.pairs[nackPair:]
+			continue
+		}
+		n.Next()
+		left++
+	}
+	return left
+}
+
+// pairCount is how many numbers a pair asks for.
+func pairCount(b []byte) int { return 1 + bits.OnesCount16(binary.BigEndian.Uint16(b[2:])) }
 
 // Missing is the loss that a receiver report stands for, in 1/256, where numbers were also asked for again: what was resent
 // and came is not lost for the report (libwebrtc's counts it as received), but was for the network. packets are those

@@ -54,6 +54,42 @@ func TestNacksSayWhatPionReads(t *testing.T) {
 	}
 }
 
+// Of a message that asks for too much the newest numbers are left, and each is counted once.
+func TestALongNackIsShortened(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 2000 {
+		n := rtcp.TransportLayerNack{}
+		for range 1 + r.IntN(250) {
+			n.Nacks = append(n.Nacks, rtcp.NackPair{PacketID: uint16(r.Uint32()), LostPackets: rtcp.PacketBitmap(r.Uint32() & r.Uint32())})
+		}
+		b, err := n.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, all, _ := askedFor(b)
+		nack, _ := ParseNack(b)
+		for range r.IntN(3) * r.IntN(len(all)+1) / 2 { // some are read already
+			nack.Next()
+		}
+		rest := nack
+		var want []uint16
+		for seq, ok := rest.Next(); ok; seq, ok = rest.Next() {
+			want = append(want, seq)
+		}
+		if nack.Count() != len(want) {
+			t.Fatalf("%d numbers are counted, there are %d", nack.Count(), len(want))
+		}
+		left := nack.Shorten()
+		var got []uint16
+		for seq, ok := nack.Next(); ok; seq, ok = nack.Next() {
+			got = append(got, seq)
+		}
+		if left != max(0, len(want)-historySize) || !slices.Equal(got, want[left:]) {
+			t.Fatalf("of %d numbers %d are left out and %d left", len(want), left, len(got))
+		}
+	}
+}
+
 func TestIncompleteNacksAreRefused(t *testing.T) {
 	whole := nackOf(rand.New(rand.NewPCG(1, 2)))
 	for n := range whole {

@@ -45,6 +45,8 @@ func (l *Line) difference(n *Line) string {
 		return fmt.Sprintf("payload type of redundancy was %d, is %d", l.RedPT, n.RedPT)
 	case l.LevelID != n.LevelID || l.MidID != n.MidID || l.TWCCID != n.TWCCID || l.TWCC != n.TWCC:
 		return "header extensions are not what they were"
+	case l.NACK != n.NACK:
+		return fmt.Sprintf("NACK (a=rtcp-fb) was offered %t, is %t", l.NACK, n.NACK)
 	case !slices.Equal(l.SSRCs, n.SSRCs):
 		return fmt.Sprintf("SSRCs were %d, are %d", l.SSRCs, n.SSRCs)
 	}

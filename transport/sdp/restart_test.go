@@ -41,6 +41,7 @@ func TestRestartKeepsEverythingButThePath(t *testing.T) {
 		{"another payload type", other("SAVPF 111 0\r\n", "SAVPF 100 0\r\na=rtpmap:100 opus/48000/2\r\n"), true, 7, "payload type"},
 		{"redundancy that was not there", other("SAVPF 111 0\r\n", "SAVPF 111 63\r\na=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n"), true, 7, "redundancy"},
 		{"another extension id", other("a=extmap:1", "a=extmap:2"), true, 7, "extensions"},
+		{"NACK that was not there", other("a=recvonly", "a=rtcp-fb:111 nack\r\na=recvonly"), true, 19, "NACK"},
 		{"another SSRC", other("a=ssrc:77", "a=ssrc:78"), true, 7, "SSRCs"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
