@@ -54,7 +54,7 @@ var (
 	descFallback   = desc("forward_gso_fallbacks_total", "Messages that the kernel did not take joined, and that were sent apart.")
 	descFDrops     = desc("forward_drops_total", "Packets not forwarded, by reason.", "reason")
 	descRTCPBad    = desc("forward_rtcp_malformed_total", "RTCP packets that were authentic and not readable.")
-	descRTCPDrops  = desc("forward_rtcp_dropped_total", "NACKs and feedback that came while another one of the listener waited for a busy shard.")
+	descRTCPDrops  = desc("forward_rtcp_dropped_total", "Reports, NACKs and feedback that came while another one of the listener waited for a busy shard, or too many at once.")
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {

@@ -311,7 +311,12 @@ func (rd *Reader) reported(p *Peer, loss uint8, jitter uint32, rtt time.Duration
 		}
 		return
 	}
+	if l.reportWaits.Swap(true) {
+		rd.plane.rtcpDropped.Add(1) // the next one says the same, and more
+		return
+	}
 	s.do(func(now time.Time) {
+		l.reportWaits.Store(false)
 		if _, counts := l.heed(loss, jitter, rtt, now); counts {
 			s.weigh(l, now)
 		}

@@ -10,11 +10,8 @@ import (
 	"stentor/forward/cc"
 )
 
-// twice is what a line is sent of, and the datagrams that came a second time behind each.
-type twice struct {
-	*asking
-	wire [][]byte
-}
+// twice is a stage for a listener who is sent everything twice.
+type twice struct{ *asking }
 
 // newTwice is a watched listener without RED who is sent copies.
 func newTwice(t *testing.T, profile srtp.ProtectionProfile) *twice {
@@ -23,7 +20,7 @@ func newTwice(t *testing.T, profile srtp.ProtectionProfile) *twice {
 	a.leg.stamp = true
 	a.leg.remember(a.now)
 	a.leg.copies = true
-	return &twice{asking: a}
+	return &twice{a}
 }
 
 // says publishes a packet and returns the datagrams that it makes.

@@ -65,7 +65,7 @@ type leg struct {
 	gone                 bool      // detached: commands still under way are ignored
 
 	// Atomic. A message of that kind waits for the shard's turn.
-	nackWaits, feedbackWaits atomic.Bool
+	nackWaits, feedbackWaits, reportWaits atomic.Bool
 }
 
 // outLine is one audio line of a leg: a stream with its own SSRC and sequence.

@@ -31,7 +31,7 @@ type Plane struct {
 	published     atomic.Uint64 // packets that went into programs
 	recovered     atomic.Uint64 // packets that redundancy brought
 	rtcpMalformed atomic.Uint64
-	rtcpDropped   atomic.Uint64 // NACKs and feedback, because one waits already
+	rtcpDropped   atomic.Uint64 // what listeners said, because one of the kind waits already, or there are too many in one packet
 }
 
 // New makes a data plane and starts its goroutines. It ends with Close.

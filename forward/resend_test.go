@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -341,6 +342,16 @@ func TestALongNackIsNotLookedThrough(t *testing.T) {
 	}
 }
 
+// One packet may hold as many NACKs as there are lines, and not a hundred.
+func TestOfManyNacksInOnePacketFewAreTaken(t *testing.T) {
+	a := newAsking(t, gcm, asksAlways, 1)
+	a.talks(10)
+	a.rd.compound(a.leg.peer, bytes.Repeat(nackOf(a.leg.lines[0].ssrc, uint16(a.leg.lines[0].seq)), 100), a.now)
+	if n := a.plane.rtcpDropped.Load(); n != 100-messagesMost {
+		t.Errorf("%d of 100 NACKs are dropped", n)
+	}
+}
+
 // TestAFloodBeforeABusyShardDoesNotPileUp: of each kind one message waits, and the next one may when that is done.
 func TestAFloodBeforeABusyShardDoesNotPileUp(t *testing.T) {
 	a := newAsking(t, gcm, Line{PayloadType: 111, LevelID: 2, TWCCID: 5, NACK: true}, 1)
@@ -348,13 +359,15 @@ func TestAFloodBeforeABusyShardDoesNotPileUp(t *testing.T) {
 	p := a.leg.peer
 	nack := nackOf(a.leg.lines[0].ssrc, uint16(a.leg.lines[0].seq))
 	feedback := []byte{0x8f, 205, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 1, 0, 0, 0, 0, 0x20, 1, 4, 0}
+	report := []byte{0x81, 201, 0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 40, 0, 0, 9, 0, 0, 255, 200, 0, 0, 0, 90, 0, 0, 0, 0, 0, 0, 0, 0}
+	binary.BigEndian.PutUint32(report[8:], a.room.ssrcs[0])
 	for range 2 {
 		a.sh.turn.Lock()
 		for range 500 {
-			a.rd.compound(p, append(bytes.Clone(nack), feedback...), a.now)
+			a.rd.compound(p, slices.Concat(report, nack, feedback), a.now)
 		}
-		if n, dropped := len(a.sh.commands), a.plane.rtcpDropped.Swap(0); n != 2 || dropped != 998 {
-			t.Errorf("%d of 1000 messages wait, %d are dropped", n, dropped)
+		if n, dropped := len(a.sh.commands), a.plane.rtcpDropped.Swap(0); n != 3 || dropped != 3*499 {
+			t.Errorf("%d of 1500 messages wait, %d are dropped", n, dropped)
 		}
 		a.sh.turn.Unlock()
 		a.sh.serve()

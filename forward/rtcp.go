@@ -39,23 +39,35 @@ func (rd *Reader) RTCP(s *transport.Session, packet []byte, now time.Time) {
 	rd.compound(p, plain, now)
 }
 
+// messagesMost is how many NACKs and feedback messages one compound packet may hold: a NACK for each line that an offer may have.
+const messagesMost = 32
+
 // compound takes one apart that is decrypted.
 func (rd *Reader) compound(p *Peer, plain []byte, now time.Time) {
+	messages := 0
 	for len(plain) > 0 {
 		n := rtcpLength(plain)
 		if n == 0 {
 			rd.plane.rtcpMalformed.Add(1)
 			return
 		}
-		switch one := plain[:n]; {
-		case isFeedback(one):
+		one := plain[:n]
+		plain = plain[n:]
+		feedback, nack := isFeedback(one), cc.IsNack(one)
+		if feedback || nack {
+			if messages++; messages > messagesMost {
+				rd.plane.rtcpDropped.Add(1)
+				continue
+			}
+		}
+		switch {
+		case feedback:
 			rd.fedBack(p, one, now)
-		case cc.IsNack(one):
+		case nack:
 			rd.nacked(p, one, now)
 		default:
 			rd.control(p, one, now)
 		}
-		plain = plain[n:]
 	}
 }
 
