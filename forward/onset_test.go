@@ -1,3 +1,7 @@
+//go:build !race
+
+// Two foreign decoders and a page of arithmetic, in one goroutine: nothing for the race detector.
+
 package forward
 
 import (

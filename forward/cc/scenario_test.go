@@ -1,3 +1,7 @@
+//go:build !race
+
+// Worlds of one goroutine: the race detector has nothing to find in them, and takes ten times as long.
+
 package cc
 
 import (
@@ -27,24 +31,6 @@ func compare(t *testing.T, w world, check func(t *testing.T, on, off outcome)) {
 		off.seed, off.off, off.bad = on.seed, true, false
 		check(t, on, off.run())
 	})
-}
-
-func before(ms int, rate, after float64) func(int) float64 {
-	return func(now int) float64 {
-		if now < ms {
-			return rate
-		}
-		return after
-	}
-}
-
-// lowest is the lowest rung in a run's story.
-func (o outcome) lowest() Rung {
-	var r Rung
-	for _, h := range o.history {
-		r = max(r, h.d.Rung)
-	}
-	return r
 }
 
 // since is when a run's story last changed to the rung it ended on.

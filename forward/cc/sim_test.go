@@ -653,3 +653,21 @@ func gilbert(p, burst float64) func(*rand.Rand, *world) bool {
 }
 
 var full = Config{RED: 2, Feedback: true, Probe: true, Resend: true}
+
+func before(ms int, rate, after float64) func(int) float64 {
+	return func(now int) float64 {
+		if now < ms {
+			return rate
+		}
+		return after
+	}
+}
+
+// lowest is the lowest rung in a run's story.
+func (o outcome) lowest() Rung {
+	var r Rung
+	for _, h := range o.history {
+		r = max(r, h.d.Rung)
+	}
+	return r
+}
