@@ -127,6 +127,12 @@ func TestMetricsTellWhatHappenedAndNameNobody(t *testing.T) {
 				list, err := c.PeerList(ctx, &control.RoomParams{Room: "very-private"})
 				return err == nil && list.Peers[0].State == control.StateConnected && list.Peers[1].State == control.StateConnected
 			})
+			for _, name := range []string{"ann", "bob"} { // connected a moment before a shard serves them
+				until(t, name+" is served", func() bool {
+					p, err := c.PeerGet(ctx, &control.PeerParams{Room: "very-private", Peer: name})
+					return err == nil && p.Quality != nil
+				})
+			}
 			for n := range uint32(10) {
 				if err := ann.Send(client.Frame{Payload: client.TestFrame(1, n, 80), Timestamp: n * 960, LevelDBov: -20}); err != nil {
 					t.Fatal(err)
@@ -135,7 +141,11 @@ func TestMetricsTellWhatHappenedAndNameNobody(t *testing.T) {
 			for range 10 {
 				<-got
 			}
-			text := scrape(t, e, "/metrics")
+			var text string
+			until(t, "the other shard is through, too", func() bool {
+				text = scrape(t, e, "/metrics")
+				return strings.Contains(text, `stentor_forward_drops_total{reason="own_voice"} 10`+"\n")
+			})
 			for _, want := range []string{
 				`stentor_engine_rooms 1`,
 				`stentor_engine_peers{role="speaker",state="connected"} 1`,
