@@ -1,7 +1,6 @@
 // The story of three listeners on weak networks while three people talk: one loses a tenth of all packets, one a fifth of
 // them, three in a row, and one gets 64 kb/s and no more. It is played with the congestion controller off and then on: what it is good for is what the
-// browsers themselves say of what they had to conceal, and the tone of the dominant speaker in what they play. In Chromium's
-// room somebody listens with Firefox, too, who loses a tenth.
+// browsers themselves say of what they had to conceal, and the tone of the dominant speaker in what they play.
 //
 // usage: node weak.mjs chromium|firefox SPACES STENTORD STENTOR
 //
@@ -20,8 +19,7 @@ const STORY_MS = 150_000; // it takes some 75 s
 // Tones that are whole multiples of 50 Hz have nothing of each other in 20 ms. The first is the dominant speaker's.
 const SPEAKERS = { ada: [450, 0.25], ben: [1000, 0.1], cem: [1650, 0.08] };
 const [DOMINANT_HZ] = SPEAKERS.ada;
-const LISTENERS = { dan: null, eve: 'random-loss', fay: 'three-voices-64k', gus: 'bursty-loss' };
-const GUEST = 'hal'; // listens with Firefox in Chromium's room, and loses a tenth like eve // and the stories of their networks
+const LISTENERS = { dan: null, eve: 'random-loss', fay: 'three-voices-64k', gus: 'bursty-loss' }; // and the stories of their networks
 const TROUBLE_MS = 5000;   // after the first media, in all stories
 const FINDING_MS = [5000, 5000]; // until there may be no hole, and then until all that fits is found; a browser reports every 5 s
 const MEASURED_MS = 20_000;
@@ -46,7 +44,6 @@ class Weak extends Stage {
   constructor(home, spaces, stentord, stentor) {
     super(`weak-${home}`);
     Object.assign(this, { home, spaces, stentord, stentor });
-    this.listeners = { ...LISTENERS, ...(home === 'chromium' && { [GUEST]: 'random-loss' }) };
   }
 
   async run() {
@@ -62,7 +59,7 @@ class Weak extends Stage {
     const [first, second] = adapt ? FINDING_MS : [1000, 0];
     const saying = this.watch(TROUBLE_MS + first + second + length);
     await sleep(TROUBLE_MS + first);
-    await Promise.all(Object.keys(this.listeners).map((who) => this.people[who].do(() => window.ears.recorded()))); // begins anew
+    await Promise.all(Object.keys(LISTENERS).map((who) => this.people[who].do(() => window.ears.recorded()))); // begins anew
     await sleep(second);
     const had = await this.measure(length);
     const said = await saying;
@@ -83,13 +80,12 @@ class Weak extends Stage {
     this.control = await Control.open(engine.control);
     this.url = server.url;
     const { media } = await this.control.call('engine.info');
-    const reached = (home) => media.find((a) => a.startsWith('127.') === (home === 'chromium')); // Firefox uses no loopback
+    const reached = media.find((a) => a.startsWith('127.') === (this.home === 'chromium')); // Firefox uses no loopback
     for (const [who, [tone, amplitude]] of Object.entries(SPEAKERS)) await this.enter(who, this.home, tone, { loud: amplitude });
-    for (const [who, story] of Object.entries(this.listeners)) {
-      const home = who === GUEST ? 'firefox' : this.home;
-      const before = story && await relay(this.stentor, reached(home), story);
+    for (const [who, story] of Object.entries(LISTENERS)) {
+      const before = story && await relay(this.stentor, reached, story);
       if (before) this.programs.push(before);
-      await this.enter(who, home, 3100, { relay: before?.address });
+      await this.enter(who, this.home, 3100, { relay: before?.address });
     }
     if (!adapt) await this.title();
   }
@@ -117,7 +113,7 @@ class Weak extends Stage {
   // measure gives what each listener had in so many ms: the browser's statistics, and what the daemon sent; and the tone since
   // the tape has begun.
   async measure(length) {
-    const whose = Object.keys(this.listeners);
+    const whose = Object.keys(LISTENERS);
     const each = (f) => Promise.all(whose.map(f));
     const look = (tape) => each(async (who) => ({
       received: await this.people[who].do(() => window.ears.received()),
@@ -141,7 +137,7 @@ class Weak extends Stage {
 
   // watch notes the different things that the daemon does for each listener in so many ms, and since when.
   async watch(length) {
-    const said = Object.fromEntries(Object.keys(this.listeners).map((who) => [who, []]));
+    const said = Object.fromEntries(Object.keys(LISTENERS).map((who) => [who, []]));
     const begin = performance.now();
     for (let at = 0; at < length; await sleep(250), at = performance.now() - begin) {
       for (const [who, list] of Object.entries(said)) {
@@ -169,7 +165,6 @@ class Weak extends Stage {
       this.checks.that(dan.packets > 0 && dan.lost === 0, `${name}: who has a good network loses no packet`, `${dan.packets} packets, ${dan.lost} lost`);
     }
     this.lossy(this.home, off.eve, on.eve, loud(on.dan));
-    if (on[GUEST]) this.lossy('firefox', off[GUEST], on[GUEST], loud(on.dan));
     if (this.home === 'chromium') this.bursty(off.gus, on.gus);
     this.capped(off.fay, on.fay);
   }
@@ -183,7 +178,7 @@ class Weak extends Stage {
     const most = CONCEALED_PERCENT[home];
     this.checks.that(loud(on) - alongside <= most, `${home}, a tenth lost: at most ${most} % is concealed`,
       `${loud(on).toFixed(2)} %, and ${alongside.toFixed(2)} % of who loses nothing`);
-    if (home === this.home) this.tone(`${home}, a tenth lost`, off, on); // a second browser on two cores is kept waiting now and then
+    this.tone(`${home}, a tenth lost`, off, on);
   }
 
   // bursty is what became of who loses a fifth, three in a row.
