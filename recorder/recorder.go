@@ -251,12 +251,14 @@ func (r *Recorder) Start(d *Desk, s Start) error {
 	defer r.workers.Done()
 	defer close(rec.begun)
 	rec.desk, rec.take = d, newTake(s.Tracks, s.Replay)
-	w, err := r.begin(rec, s)
-	if err != nil {
-		err = errors.Join(err, os.RemoveAll(r.dir(s.Recording)))
-		if !errors.Is(err, ErrConflict) {
-			err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	var w *writer
+	if err = r.vacant(s.Recording); err == nil {
+		if w, err = r.begin(rec, s); err != nil {
+			err = errors.Join(err, os.RemoveAll(r.dir(s.Recording)))
 		}
+	}
+	if err != nil && !errors.Is(err, ErrConflict) {
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -283,20 +285,32 @@ func (r *Recorder) reserve(s Start) (*recording, error) {
 	if s.Recording == "" || s.Recording[0] == '.' || filepath.Base(s.Recording) != s.Recording {
 		return nil, fmt.Errorf("%w: %q cannot be the name of a directory in the spool", ErrUnavailable, s.Recording)
 	}
-	_ = syscall.Rmdir(r.dir(s.Recording))  // an empty one is all that a crash has left of another try
-	_, err := os.Lstat(r.dir(s.Recording)) // being deleted, or no recording
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case r.closed:
 		return nil, ErrUnavailable
-	case r.recordings[s.Recording] != nil || err == nil:
+	case r.recordings[s.Recording] != nil:
 		return nil, ErrConflict
 	}
 	rec := newRecording(r.ctx)
 	r.recordings[s.Recording] = rec
 	r.workers.Add(1)
 	return rec, nil
+}
+
+// vacant returns ErrConflict where the spool has something under a name. Whoever asks has reserved the name: else it would
+// be the directory that another one is just making.
+func (r *Recorder) vacant(name string) error {
+	_ = syscall.Rmdir(r.dir(name)) // an empty one is all that a crash has left of another try
+	_, err := os.Lstat(r.dir(name))
+	switch {
+	case err == nil: // being deleted, or no recording
+		return ErrConflict
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return nil
 }
 
 // begin makes a recording's directory and first files, and has the desk feed it.
