@@ -40,12 +40,11 @@ func newControl(p *Peer, now time.Time) *control {
 	c := cc.Config{Forbid: p.room.forbid, Probe: true, Resend: true}
 	for _, ln := range p.config.Lines {
 		c.Feedback = c.Feedback || ln.TWCCID != 0
-		c.NACK = c.NACK || ln.NACK
 		if ln.RedundancyPT != 0 {
 			c.RED = depthMax
 		}
 	}
-	c.Copies = c.RED == 0 && !c.NACK // who may ask gets by asking what copies would bring, and would ask for what they bring
+	c.Copies = c.RED == 0
 	return &control{ladder: cc.New(c, now)}
 }
 

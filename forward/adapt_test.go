@@ -11,7 +11,7 @@ import (
 // sent between them, not against the last few packets.
 func TestReportsThatDoNotCountLeaveTheAccount(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
-	l := &leg{control: &control{ladder: cc.New(cc.Config{RED: 2, Feedback: true, NACK: true}, now)}}
+	l := &leg{control: &control{ladder: cc.New(cc.Config{RED: 2, Feedback: true}, now)}}
 	l.packets = 50
 	if _, counts := l.heed(0, 0, 0, now.Add(time.Second)); !counts {
 		t.Fatal("the first one does not count")

@@ -113,6 +113,9 @@ func (s *shard) takeNack(l *leg, packet []byte, now time.Time) {
 		}
 		l.history.Ask(int(ln.at), seq)
 	}
+	if n := l.history.Nacked(); n > l.nacked && l.control != nil {
+		l.control.ladder.Asks(now)
+	}
 	l.nacked = l.history.Nacked()
 	rtt, sent := l.trip(), false
 	for {

@@ -262,11 +262,12 @@ export function install(tone, loud) {
 }
 
 // behind is called in a page whose way to the daemon leads through a relay: in place of the daemon's candidates, answers
-// have the relay's address alone (RFC 8839 §5.1).
-export function behind(host, port) {
+// have the relay's address alone (RFC 8839 §5.1). Who does not ask leaves out that lost packets can be had again (NACK).
+export function behind(host, port, asks) {
   const set = RTCPeerConnection.prototype.setRemoteDescription;
   const lead = (sdp) => {
     let led = false;
+    if (!asks) sdp = sdp.replace(/^a=rtcp-fb:\d+ nack\r\n/gm, '');
     return sdp.replace(/^a=candidate:.*\r\n/gm, (line) => {
       if (led) return '';
       led = true;

@@ -7,13 +7,13 @@ const LOUD = 0.25; // of a microphone's tone
 
 export class Participant {
   // open makes a page for a person whose microphone gives a tone, so loud; relay, host:port, is what stands before the daemon.
-  static async open(browser, name, tone, { loud = LOUD, relay } = {}) {
+  static async open(browser, name, tone, { loud = LOUD, relay, asks = true } = {}) {
     const p = new Participant();
     const context = await browser.createBrowserContext();
     Object.assign(p, { name, tone, page: await context.newPage({ type: 'window' }), errors: [] });
     p.page.on('pageerror', (err) => p.errors.push(err.message));
     await p.page.evaluateOnNewDocument(install, tone, loud);
-    if (relay) await p.page.evaluateOnNewDocument(behind, ...relay.split(':'));
+    if (relay) await p.page.evaluateOnNewDocument(behind, ...relay.split(':'), asks);
     return p;
   }
 

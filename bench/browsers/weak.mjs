@@ -1,6 +1,7 @@
 // The story of three listeners on weak networks while three people talk: one loses a tenth of all packets, one a fifth of
-// them, three in a row, and one gets 64 kb/s and no more. It is played with the congestion controller off and then on: what it is good for is what the
-// browsers themselves say of what they had to conceal, and the tone of the dominant speaker in what they play.
+// them, three in a row, and one gets 64 kb/s and no more. It is played with the congestion controller off, and nobody
+// asking for what he misses, and then on: what it is good for is what the browsers themselves say of what they had to
+// conceal, and the tone of the dominant speaker in what they play.
 //
 // usage: node weak.mjs chromium|firefox SPACES STENTORD STENTOR
 //
@@ -85,7 +86,7 @@ class Weak extends Stage {
     for (const [who, story] of Object.entries(LISTENERS)) {
       const before = story && await relay(this.stentor, reached, story);
       if (before) this.programs.push(before);
-      await this.enter(who, this.home, 3100, { relay: before?.address });
+      await this.enter(who, this.home, 3100, { relay: before?.address, asks: adapt });
     }
     if (!adapt) await this.title();
   }
@@ -156,7 +157,7 @@ class Weak extends Stage {
       `jitter buffer ${((1000 * h.delay) / h.emitted).toFixed(0)} ms; sent ${((8 * h.sent.bytes) / h.at).toFixed(0)} kb/s\n` +
       `                 dominant voice: ${heard(h).toFixed(1)} % heard; its tone: stands out in ${tape.clear} of ${tape.looks} looks and by ` +
       `${tape.over.toFixed(1)} dB at least, absent ${tape.absent.toFixed(0)} of ${tape.seen.toFixed(0)} ms, longest ${tape.gap.toFixed(0)} ms, ${tape.unseen.toFixed(0)} ms unseen\n` +
-      `                 daemon: ${h.said.join(' -> ')}; reported loss ${d.loss_percent} %, rtt ${d.rtt_ms} ms; ` +
+      `                 daemon: ${h.said.join(' -> ')}; reported loss ${d.loss_percent} %, rtt ${d.rtt_ms} ms, asked for ${d.nacks}, sent again ${d.resent}; ` +
       `estimate ${q?.estimate_bps ?? '-'}; load of the machine ${loadavg()[0].toFixed(1)}`);
   }
 
@@ -175,6 +176,7 @@ class Weak extends Stage {
       `${loud(off).toFixed(2)} %`);
     const { redundancy, copies } = on.peer.quality;
     this.checks.that(redundancy > 0 && copies === (home === 'firefox'), `${home}, a tenth lost: redundancy, which is copies for who takes no other`, on.said.join(' -> '));
+    if (home === 'chromium') this.asked('a tenth lost', on);
     const most = CONCEALED_PERCENT[home];
     this.checks.that(loud(on) - alongside <= most, `${home}, a tenth lost: at most ${most} % is concealed`,
       `${loud(on).toFixed(2)} %, and ${alongside.toFixed(2)} % of who loses nothing`);
@@ -186,8 +188,15 @@ class Weak extends Stage {
     this.checks.that(loud(off) > BURSTS_OFF_PERCENT, `a fifth lost in bursts: without the controller more than ${BURSTS_OFF_PERCENT} % is concealed`,
       `${loud(off).toFixed(2)} %`);
     this.checks.that(on.peer.quality.redundancy > 0, 'a fifth lost in bursts: redundancy', on.said.join(' -> '));
+    this.asked('a fifth lost in bursts', on);
     this.checks.that(loud(on) <= BURSTS_OF_OFF * loud(off), `a fifth lost in bursts: at most ${BURSTS_OF_OFF} of that is concealed`,
       `${loud(on).toFixed(2)} %, without the controller ${loud(off).toFixed(2)} %`);
+  }
+
+  // asked: the browser asks for what it misses, as the page has it do, and gets what it does not find in the redundancy.
+  asked(where, { peer: { downlink: d } }) {
+    this.checks.that(d.nacks > 0 && d.resent > 0, `${where}: the browser asks for lost packets, and some are sent again`,
+      `asked for ${d.nacks}, sent again ${d.resent}`);
   }
 
   // capped is what became of who gets 64 kb/s.

@@ -38,6 +38,7 @@ type Config struct {
 	Redundancy   int  // earlier packets sent with each one where the answer takes them, 0 … red.DepthMax; Chromium sends 1
 	TWCC         bool // transport-wide sequence numbers are offered, sent, and fed back every 100 ms when they come
 	NACK         bool // generic NACKs are offered, and sent for what is missing
+	NeverAsks    bool // of these none is sent, as Firefox does where a page has put them into its offer
 	AutoRTCP     bool // a compound of SR or RR and SDES goes out every second, as a browser's does
 
 	// OnPacket gets every RTP packet once, on the reader's goroutine; it must not block. Late and overtaken packets

@@ -80,7 +80,7 @@ func (c *Client) openRTP(now time.Time, in *srtp.Context, b []byte) {
 		payload = payload[:max(0, len(payload)-int(payload[len(payload)-1]))]
 	}
 	p := c.describe(now, a, payload)
-	if !d.book(&p, a.nack) {
+	if !d.book(&p, a.nack && !c.cfg.NeverAsks) {
 		return
 	}
 	if p.HasTWCC {

@@ -120,7 +120,7 @@ func (c *cast) join(ctx context.Context, name string, speaks bool, lines int, ca
 	first := len(c.clients) == 0
 	cl, err := c.newClient(client.Config{
 		Lines: lines, Certificate: &certificate, TWCC: true, AutoRTCP: true, OnPacket: hear,
-		NoRedundancy: can.Redundancy == "no", NACK: can.Nack == "yes",
+		NoRedundancy: can.Redundancy == "no", NACK: can.Nack == "yes" || can.Nack == "unused", NeverAsks: can.Nack == "unused",
 	})
 	if err != nil {
 		return nil, err

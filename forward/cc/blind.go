@@ -53,7 +53,7 @@ func (l *Ladder) badBlind(t int64) {
 		return
 	}
 	want, least := l.depth(r.loss, 1), blindTrial
-	if l.config.NACK {
+	if l.asks {
 		least = nackTrial
 	}
 	switch {

@@ -44,6 +44,26 @@ func (r *relapse) note(begins bool, t int64) {
 // copying tells whether each packet is sent twice.
 func (l *Ladder) copying() bool { return l.config.Copies && l.red > 0 && l.doubt != nil }
 
+// Asks tells that the listener asks for what it misses (RFC 4585 §6.2.1), which ends its copies for good: asking brings what they
+// would, and it would ask for what they bring. That it may ask says nothing: Firefox takes an answer that agrees to NACKs, and
+// sends none.
+func (l *Ladder) Asks(now time.Time) {
+	if l.asks {
+		return
+	}
+	t := l.clock(now)
+	if l.asks = true; !l.config.Copies {
+		return
+	}
+	if l.copying() {
+		l.moveRED(0, 0, 1, t)
+		if l.trial.kind == tryRED {
+			l.trial.kind = noTrial
+		}
+	}
+	l.config.Copies, l.config.RED, l.red = false, 0, 0
+}
+
 // single is the loss of datagrams that leaves a loss of packets.
 func (l *Ladder) single(p float64) float64 {
 	if l.copying() {

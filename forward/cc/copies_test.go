@@ -121,6 +121,31 @@ func TestAHealthyListenerIsSentNoCopies(t *testing.T) {
 	}
 }
 
+// Who asks for what it misses has it by asking, from the first loss on; who begins to ask while everything comes twice, from
+// then on.
+func TestWhoAsksIsSentNoCopies(t *testing.T) {
+	t.Parallel()
+	const late = 30_000
+	for _, from := range []int{0, late} {
+		w := world{seconds: 60, talking: talk(1), rate: fixed(0), base: 30, jitter: 10, loss: random(0.1), config: firefox, nack: true, nackFrom: from}
+		missing, worst := soonOf(t, w, func(t *testing.T, on outcome) {
+			copied := false
+			for _, h := range on.history {
+				copied = copied || h.d.Copies
+				if h.d.Copies && h.ms > from+500 && h.ms < from+1000 {
+					t.Errorf("copies at %d ms", h.ms)
+				}
+			}
+			if copied != (from > 0) || on.final.Copies || on.lowest() != Live || on.resent == 0 {
+				t.Errorf("asking from %d ms on: copies %t, %v", from, copied, on)
+			}
+		})
+		if t.Logf("asking from %d ms on: missing %.2f (%.2f) %%", from, missing, worst); missing > 2.2 {
+			t.Errorf("%.2f %% are missing", missing)
+		}
+	}
+}
+
 func TestCopiesEndWithTheLoss(t *testing.T) {
 	t.Parallel()
 	const end = 40_000

@@ -422,7 +422,7 @@ func (l *Ladder) settled(t int64) bool {
 	if l.red == 0 && d.clean >= healthyFor {
 		return true
 	}
-	return l.config.RED == 0 && (l.config.NACK || !l.config.Resend) && d.calm >= resignedFor
+	return l.config.RED == 0 && (l.asks || !l.config.Resend) && d.calm >= resignedFor
 }
 
 func (l *Ladder) settleDoubt(t int64) {

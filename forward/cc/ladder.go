@@ -11,11 +11,10 @@ const (
 // Config is what a leg negotiated, and what its room allows.
 type Config struct {
 	RED      uint8  // greatest depth of redundancy, 0 to 2; 0 also for who did not negotiate RED
-	Copies   bool   // without RED, every packet may be sent twice (copies.go); needs Feedback
+	Copies   bool   // without RED, every packet may be sent twice (copies.go), until the listener Asks; needs Feedback
 	Feedback bool   // transport-wide feedback was negotiated
 	Probe    bool   // the caller sends padding when Decision.Probe asks
-	Resend   bool   // the caller sends again what feedback tells lost (History.Lost)
-	NACK     bool   // and what the listener asks for (History.Asked)
+	Resend   bool   // the caller sends again what feedback tells lost (History.Lost), and what the listener asks for (Asks)
 	Forbid   uint8  // bit r: rung r is forbidden. All forbidden: Live is not
 	Overhead uint16 // octets of a packet besides Opus, from IP to tag; 0: 72, which is right for IPv4
 }
@@ -125,6 +124,7 @@ type Ladder struct {
 	unredDepth uint8 // so much of it
 	less       int64
 	relapse    relapse
+	asks       bool
 	doubt      *doubt // nil: not stamped
 }
 

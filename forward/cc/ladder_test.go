@@ -243,7 +243,9 @@ func FuzzLadder(f *testing.F) {
 			b := script
 			now = now.Add(time.Duration(int8(b[1])) * time.Duration(b[2]) * time.Millisecond)
 			v := int(b[3])<<16 | int(b[4])<<8 | int(b[5])
-			switch b[0] % 9 {
+			switch b[0] % 10 {
+			case 9:
+				l.Asks(now)
 			case 8:
 				l.Copied(seq-uint16(b[4]), now)
 			case 0, 1:

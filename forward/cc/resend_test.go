@@ -12,7 +12,7 @@ import (
 // resends are listeners who are sent again what they have lost: by feedback, and because they ask for it.
 var (
 	byFeedback = Config{Feedback: true, Probe: true, Resend: true}
-	byNack     = Config{NACK: true, Resend: true}
+	byNack     = Config{Resend: true}
 )
 
 func with(c Config, red uint8) Config {
@@ -44,7 +44,7 @@ func late(t *testing.T, w world, most float64) {
 func TestWithoutRedundancyLossIsSentAgain(t *testing.T) {
 	t.Parallel()
 	for name, w := range map[string]world{
-		"feedback": {config: byFeedback}, "NACK": {config: byNack, nack: true}, "both": {config: Config{Feedback: true, Probe: true, Resend: true, NACK: true}, nack: true},
+		"feedback": {config: byFeedback}, "NACK": {config: byNack, nack: true}, "both": {config: byFeedback, nack: true}, "both, Firefox": {config: firefox, nack: true},
 	} {
 		w.seconds, w.talking, w.rate, w.base, w.jitter = 60, talk(1), fixed(0), 30, 10
 		t.Run(name+", by chance", func(t *testing.T) {
@@ -92,13 +92,13 @@ func TestACapIsNotMadeWorse(t *testing.T) {
 		nack   bool
 	}{
 		"feedback": {config: with(byFeedback, 2)}, "feedback, no RED": {config: byFeedback},
-		"NACK": {config: byNack, nack: true}, "NACK and feedback": {Config{RED: 2, Feedback: true, Probe: true, Resend: true, NACK: true}, true},
+		"NACK": {config: byNack, nack: true}, "NACK and feedback": {with(byFeedback, 2), true},
 	} {
 		for _, buffer := range []float64{0.03, 0.5} {
 			t.Run(fmt.Sprintf("%s, queue of %v s", name, buffer), func(t *testing.T) {
 				with := world{seconds: 60, talking: talk(3), rate: fixed(64e3), buffer: buffer, base: 30, jitter: 5, config: c.config, nack: c.nack}
 				without := with
-				without.config.Resend, without.config.NACK, without.nack = false, false, false
+				without.config.Resend, without.nack = false, false
 				var a, b [3]float64
 				for seed := range uint64(seeds) {
 					with.seed, without.seed = seed, seed
@@ -118,9 +118,9 @@ func TestACapIsNotMadeWorse(t *testing.T) {
 // Who loses nothing is sent nothing again, and watched no longer.
 func TestAHealthyListenerIsSentNothingAgain(t *testing.T) {
 	t.Parallel()
-	for _, c := range []Config{with(byFeedback, 2), byFeedback, byNack} {
+	for _, c := range []world{{config: with(byFeedback, 2)}, {config: byFeedback}, {config: byNack, nack: true}} {
 		for _, jitter := range []float64{2, 60} {
-			w := world{seconds: 60, talking: talk(3), rate: fixed(0), base: 30, jitter: jitter, config: c, nack: c.NACK}
+			w := world{seconds: 60, talking: talk(3), rate: fixed(0), base: 30, jitter: jitter, config: c.config, nack: c.nack}
 			play(t, w, func(t *testing.T, on outcome) {
 				if on.resent > 0 || on.feedbackAt > 6000 || on.lowest() != Live {
 					t.Errorf("%d packets were sent again", on.resent)

@@ -11,6 +11,7 @@ func (s *sim) mend(ms int, now time.Time) {
 }
 
 func (s *sim) asked(m simMiss, ms int, now time.Time) {
+	s.l.Asks(now)
 	again, why := s.history.Asked(m.slot, uint16(m.num), s.d.Resend, s.trip(), now)
 	if s.out.refused[why]++; why == Granted {
 		s.resend(again, ms, now)

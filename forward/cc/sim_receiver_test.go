@@ -8,7 +8,7 @@ import (
 
 // ask is libwebrtc's NackTracker with a short wait for what was overtaken.
 func (s *sim) ask(ms int) {
-	if !s.nack || s.dead != nil && s.dead(ms) {
+	if !s.nack || ms < s.nackFrom || s.dead != nil && s.dead(ms) {
 		return
 	}
 	for slot := range s.asking {

@@ -28,6 +28,7 @@ type world struct {
 	bad      bool // Gilbert-Elliott
 	noAnswer bool // the receiver sends no transport-wide feedback
 	nack     bool // it asks for what it misses
+	nackFrom int  // ms, since when
 	trace    func(ms int, l *Ladder, d Decision)
 }
 

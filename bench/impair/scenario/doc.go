@@ -17,7 +17,7 @@
 //	  - concealed at most 0.5 of off
 //
 // A line "listener: {redundancy: no, nack: yes}" says that the impaired one's client takes no redundancy, and asks for what it
-// misses. A step of the network says everything: what it does not name is as on a good network. Mistakes are told with their line.
+// misses; "nack: unused" that it never asks, though it might. A step of the network says everything: what it does not name is as on a good network. Mistakes are told with their line.
 //
 // Figures with "heard" and "hole" are counted: frames that were played. "Sounded" and "silence" are the same by the sound of them.
 package scenario

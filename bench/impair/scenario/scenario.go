@@ -39,8 +39,8 @@ type Speaker struct {
 
 // Listener is what the impaired listener's client can do. Nothing said: what Chromium does.
 type Listener struct {
-	Redundancy Can `yaml:"redundancy"` // takes RFC 2198; Firefox does not
-	Nack       Can `yaml:"nack"`       // asks for what it misses; browsers do not
+	Redundancy Can  `yaml:"redundancy"` // takes RFC 2198; Firefox does not
+	Nack       Asks `yaml:"nack"`       // asks for what it misses; Chromium does where a page has it do so
 }
 
 // Talk is a time in which somebody talks without a pause.

@@ -79,6 +79,18 @@ func (c *Can) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
+// Asks is whether a client asks for what it misses, "yes", "no" or "unused": it is agreed on and not done. Empty: no.
+type Asks string
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (a *Asks) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.ScalarNode || n.Value != "yes" && n.Value != "no" && n.Value != "unused" {
+		return fmt.Errorf("line %d: %q; write yes, no or unused", n.Line, n.Value)
+	}
+	*a = Asks(n.Value)
+	return nil
+}
+
 // Who are the listeners, "1 of 50 listeners": one of them is impaired.
 type Who struct{ Listeners int }
 

@@ -13,6 +13,11 @@ const RETRY_MS = [500, 1000, 2000, 4000, 8000];
 // The same object for the whole life of the page, for those who look in from outside.
 export const inspect = window.spaces = { pc: null, audioId: 0, receivers: [], offers: 0, negotiationNeeded: 0 };
 
+// asking is an offer in which Opus has NACK (RFC 4585 §6.2.1): the server then sends again what was lost, while there is time.
+// Chromium asks for lost packets of sound where an answer names it, but never offers it; Firefox leaves it be.
+const asking = (sdp) => sdp.replace(/^a=rtpmap:(\d+) opus\/48000\/2\r\n/gim, (line, pt) =>
+  sdp.includes(`a=rtcp-fb:${pt} nack\r\n`) ? line : `${line}a=rtcp-fb:${pt} nack\r\n`);
+
 export class Media {
   #pc = null;
   #pending = null;      // the offer that waits for its answer: {n, sdp, restart}
@@ -72,7 +77,7 @@ export class Media {
     await pc.setLocalDescription(offer);
     if (pc !== this.#pc) return;
     inspect.offers++;
-    this.#pending = { n: ++this.#n, sdp: pc.localDescription.sdp, restart };
+    this.#pending = { n: ++this.#n, sdp: asking(pc.localDescription.sdp), restart };
     this.#sendPending();
   }
 
