@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v2"
+	"stentor/forward/cc"
 	"stentor/transport"
 )
 
@@ -268,10 +270,16 @@ func TestSendDoesNotAllocate(t *testing.T) {
 }
 
 func BenchmarkLegSend(b *testing.B) {
-	for name, profile := range map[string]srtp.ProtectionProfile{"gcm": gcm, "cm": cm} {
+	for name, c := range map[string]struct {
+		profile srtp.ProtectionProfile
+		mayAsk  bool
+	}{"gcm": {gcm, false}, "cm": {cm, false}, "gcm, may ask": {gcm, true}} {
 		b.Run(name, func(b *testing.B) {
-			l := listen(b, 3, 3, profile)
+			l := listen(b, 3, 3, c.profile)
 			l.tray.keep = false
+			if c.mayAsk {
+				l.leg.history = cc.NewHistory(3, time.Time{})
+			}
 			pk := &Packet{slot: 1, origin: new(Peer), payload: append([]byte{31 << 3}, make([]byte, 79)...)}
 			var shared [headerSize]byte
 			header(&shared, pk)
