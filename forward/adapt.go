@@ -2,6 +2,7 @@ package forward
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -18,8 +19,12 @@ import (
 //  3. obey: another rendition, the dominant speaker alone, redundancy, the transport-wide number on every packet.
 //  4. hush, probe: the packets that this needs; what was lost, once more (resend.go), or everything twice (copies.go).
 
-// wireOverhead is what IPv6 and UDP add to a packet.
-const wireOverhead = 40 + 8
+const (
+	wireIPv4 = 20 + 8 // octets that IP and UDP add to a packet
+	wireIPv6 = 40 + 8
+	// packetOverhead is what a stamped packet carries besides Opus: header, CSRC, extensions, GCM tag.
+	packetOverhead = headerStamped + 16
+)
 
 // control is the part of a leg that adapts. In the shard's turn.
 type control struct {
@@ -29,15 +34,21 @@ type control struct {
 	hangs  bool   // stands in shard.doubted
 
 	packets, gaps, nacked uint64 // of the leg at the last report
+
+	wire int // octets of IP and UDP, by the path at the beginning: prices and what is measured must be of one kind
 }
 
 // newControl makes a leg's controller, nil if the daemon does not adapt.
-func newControl(p *Peer, now time.Time) *control {
+func newControl(p *Peer, to netip.Addr, now time.Time) *control {
 	plane := p.room.plane
 	if !plane.adapt {
 		return nil
 	}
-	c := cc.Config{Forbid: p.room.forbid, Probe: true, Resend: true}
+	wire := wireIPv6
+	if to.Unmap().Is4() {
+		wire = wireIPv4
+	}
+	c := cc.Config{Forbid: p.room.forbid, Probe: true, Resend: true, Overhead: uint16(wire + packetOverhead)}
 	for _, ln := range p.config.Lines {
 		c.Feedback = c.Feedback || ln.TWCCID != 0
 		if ln.RedundancyPT != 0 {
@@ -45,7 +56,7 @@ func newControl(p *Peer, now time.Time) *control {
 		}
 	}
 	c.Copies = c.RED == 0
-	return &control{ladder: cc.New(c, now)}
+	return &control{ladder: cc.New(c, now), wire: wire}
 }
 
 // heed takes the worst of what a receiver report says, and tells whether it counts.
@@ -80,10 +91,14 @@ func (s *shard) weigh(l *leg, now time.Time) {
 		return
 	}
 	c.ladder.Limit(s.limitOf(l))
-	d := c.ladder.Decide(now, l.peer.room.demand(now))
+	c.ladder.Follows(l.packing())
+	d := c.ladder.Decide(now, l.peer.room.demand(l.asked == Mix, now))
 	s.countMoves(c.ladder.Moves())
 	for range d.Probe {
 		s.probe(l, d.Padding, now)
+	}
+	if d.Probe > 0 {
+		s.out.Flush() // now: it is measured from its own time
 	}
 	was := c.said
 	c.said = d
@@ -105,12 +120,23 @@ func (s *shard) weigh(l *leg, now time.Time) {
 		}
 		s.protect(l, form)
 	}
-	if l.peer.quality.Load() == nil || d.Rung != was.Rung || d.RED != was.RED || d.Copies != was.Copies || d.Why != was.Why {
-		l.peer.quality.Store(&d)
-		s.plane.changes.peer(l.peer)
-	} else if d.Estimate != was.Estimate || d.Stamp != was.Stamp { // nothing to tell of, but to whom asks
-		l.peer.quality.Store(&d)
+	first := l.peer.quality.Load() == nil
+	tells := first || d.Rung != was.Rung || d.RED != was.RED || d.Copies != was.Copies || d.Why != was.Why
+	if tells || d.Estimate != was.Estimate || d.Stamp != was.Stamp {
+		said := d // d itself would be allocated each time
+		l.peer.quality.Store(&said)
 	}
+	if tells { // of the rest only whoever asks is told
+		s.plane.changes.peer(l.peer)
+	}
+}
+
+// packing is how the leg's packets are packed at least, and whether the ladder can change it.
+func (l *leg) packing() (p cc.Packing, fixed bool) {
+	if l.asked == Mix {
+		return cc.AsItCame, true
+	}
+	return cc.Packing(l.asked), false
 }
 
 // limitOf is the best rung that the shard can afford for a leg. Those who only listen spare it, as many tenths of them as must.
@@ -210,7 +236,7 @@ func stampInto(b []byte, n int, id uint8, number uint16) int {
 }
 
 // sentStamped tells the ladder of a packet that carries a number.
-func (l *leg) sentStamped(n int) { l.control.ladder.Sent(l.control.seq, n+wireOverhead, l.shard.now) }
+func (l *leg) sentStamped(n int) { l.control.ladder.Sent(l.control.seq, n+l.control.wire, l.shard.now) }
 
 // hushed is how a line is closed whose speaker is not sent any more, though he goes on: silence, and its sign (docs/adr/0003).
 var hushed = [2]*Packet{
@@ -268,7 +294,7 @@ func (s *shard) probe(l *leg, padding int, now time.Time) {
 		return
 	}
 	s.out.Commit(n, &l.dest)
-	l.control.ladder.SentProbe(l.control.seq, n+wireOverhead, now)
+	l.control.ladder.SentProbe(l.control.seq, n+l.control.wire, now)
 	l.notePadding(ln, seq, now)
 	ln.seq = seq
 	ln.off-- // what follows has a number more

@@ -53,9 +53,13 @@ func (m *meter) tell(past time.Duration, now time.Time) {
 	m.told.Store(&told{d, now.Add(2 * demandWindow)})
 }
 
-// demand is what a listener would be sent of the room now. For any goroutine.
-func (r *Room) demand(now time.Time) cc.Demand {
-	if t := r.meter.told.Load(); t != nil && now.Before(t.until) {
+// demand is what a listener would be sent of the room now, or mixed of its mix. For any goroutine.
+func (r *Room) demand(mixed bool, now time.Time) cc.Demand {
+	m := &r.meter
+	if mixed {
+		m = &r.mixMeter
+	}
+	if t := m.told.Load(); t != nil && now.Before(t.until) {
 		return t.demand
 	}
 	return cc.Demand{}

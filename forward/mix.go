@@ -28,6 +28,7 @@ func (rd *Reader) publishMix(r *Room, at int64, samples int, payload []byte, now
 	if anew {
 		m.lag = r.position(now) - at
 	}
+	r.mixMeter.count(0, len(payload), true, now)
 	m.seq++
 	m.at = at + int64(samples)
 	rd.emit(r, &Packet{

@@ -102,7 +102,7 @@ func (p *Peer) Attach(s *transport.Session) {
 	p.leg = newLeg(p, s.Egress(), plane.endpoint.Dest(s.Path()))
 	p.leg.rendition, p.leg.want, p.leg.asked, p.leg.heading = p.rendition, p.rendition, p.rendition, p.rendition
 	now := time.Now()
-	p.leg.control = newControl(p, now)
+	p.leg.control = newControl(p, p.leg.dest.Addr.Addr(), now)
 	p.leg.remember(now)
 	p.leg.form = p.leg.formFor(p.depth)
 	p.shard.load.Add(1)

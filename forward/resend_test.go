@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func newAskingOf(s *studio, profile srtp.ProtectionProfile, line Line, seed uint
 	p := s.room.Join(PeerConfig{Lines: []Line{line, line}})
 	p.shard = a.sh
 	a.leg = newLeg(p, newEgress(s, profile), transport.Dest{})
-	a.leg.control = newControl(p, s.now)
+	a.leg.control = newControl(p, netip.Addr{}, s.now)
 	a.leg.remember(s.now)
 	a.sh.now = s.now
 	a.sh.attach(a.leg, s.now)

@@ -21,15 +21,16 @@ type Room struct {
 	program Program
 	follows []follow // one a shard
 
-	sel     selection // Owned by the Reader.
-	slots   []slot
-	packing packing
-	guard   guard
-	main    dominant
-	meter   meter
-	losses  cc.Percentile // of what listeners report
-	tap     Tap           // nil: none
-	mix     mixing
+	sel      selection // Owned by the Reader.
+	slots    []slot
+	packing  packing
+	guard    guard
+	main     dominant
+	meter    meter
+	mixMeter meter
+	losses   cc.Percentile // of what listeners report
+	tap      Tap           // nil: none
+	mix      mixing
 
 	protected atomic.Int32 // legs that want redundancy
 
@@ -60,7 +61,7 @@ func (p *Plane) OpenRoom(slots int, forbid uint8, user any) *Room {
 		base:  1<<32 | uint64(rand.Uint32()), // RFC 3550 §5.1: unpredictable; the rest keeps differences positive
 		slots: make([]slot, slots), sel: selection{places: make([]place, slots)},
 		follows: make([]follow, len(p.shards)), main: dominant{slot: -1, challenger: -1},
-		meter: meter{octets: make([]int, slots)},
+		meter: meter{octets: make([]int, slots)}, mixMeter: meter{octets: make([]int, 1)},
 	}
 	for len(r.ssrcs) < slots {
 		r.ssrcs = append(r.ssrcs, newSSRC(r.ssrcs))

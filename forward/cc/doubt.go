@@ -13,6 +13,7 @@ type doubt struct {
 	last     signals
 	at       int64 // of the last feedback that told of a packet of ours
 	unsaid   int64 // when the first packet since then was sent; -1: none was
+	reports  int   // receiver reports since then
 	judged   int64 // when calm and clean were last brought up to date
 	calm     int64 // µs without congestion, with feedback
 	clean    int64 // µs without congestion and loss
@@ -129,7 +130,7 @@ func (d *doubt) feedback(f *Feedback, t int64) bool {
 		}
 	}
 	if known {
-		d.at, d.unsaid = t, -1
+		d.at, d.unsaid, d.reports = t, -1, 0
 		d.last = d.trend.read(t)
 		d.last.received *= d.came(t)
 		if d.last.points > 0 {

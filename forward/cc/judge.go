@@ -42,6 +42,8 @@ const (
 	restFor     = 10 * second
 	// deafFor is how long stamped packets may go unanswered while reports come.
 	deafFor = 5 * second
+	// deafReports are so many: after an outage the first one may come before the feedback.
+	deafReports = 2
 	// provenMargin is how much more than was ever healthy makes a doubt.
 	provenMargin = 1.25
 
@@ -83,7 +85,7 @@ func (l *Ladder) weigh(t int64) {
 		l.weighBlind(t)
 	case t-d.at < freshFor && d.acked > 0:
 		l.weighFeedback(t)
-	case t-l.heard > unheardFor && t-l.moved > unheardFor && l.demand.Talking > 0:
+	case t-l.heard > unheardFor && t-l.moved > unheardFor && d.unsaid >= 0 && t-d.unsaid > unheardFor:
 		l.tryBlind(t) // nothing says that it is bad
 	}
 }
@@ -248,7 +250,7 @@ func (l *Ladder) weighRED(t int64) {
 func (l *Ladder) weighSpread(t int64) {
 	p, n, burst := l.doubt.losses(t)
 	switch {
-	case l.red < 2 || l.sending() != Live:
+	case l.red < 2 || l.packing(l.sending()) != AsItCame:
 		l.spread = false
 	case p*float64(n) < spreadLeast:
 	case burst >= redBurst:
@@ -398,7 +400,7 @@ func (l *Ladder) doubting(t int64) {
 		}
 	case t-l.talked > restFor:
 		l.doubt = nil // goes on when somebody talks
-	case d.acked == 0 && t-d.began > deafFor && l.reports.at > d.began && l.talked-d.began > deafFor:
+	case d.unsaid >= 0 && l.talked-d.unsaid > deafFor && d.reports >= deafReports:
 		l.doubt, l.deafUntil = nil, t+60*second
 		if l.config.Copies { // without feedback nothing would tell when to end them
 			l.red = 0

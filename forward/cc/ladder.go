@@ -98,6 +98,8 @@ type Ladder struct {
 	red     uint8
 	spread  bool // copies two and four packets behind
 	floor   Rung // the node's
+	asked   Packing
+	fixed   bool // every rung sends the same
 	why     Why
 	ask     uint8 // packets of a probe to ask for in the next Decision
 	padding uint8 // of each
@@ -226,6 +228,10 @@ func (l *Ladder) Feedback(packet []byte, now time.Time) bool {
 // Limit is the best rung that the shard can afford for this leg: Live when it is not in need.
 func (l *Ladder) Limit(r Rung) { l.floor = min(r, rungs-1) }
 
+// Follows tells what the leg is sent where the network takes all of it: packed at least so; or fixed, the same whatever the rung,
+// as a mix is.
+func (l *Ladder) Follows(p Packing, fixed bool) { l.asked, l.fixed = min(p, Of120ms), fixed }
+
 // Moves returns how often each kind of move was made since the last call.
 func (l *Ladder) Moves() [MovesN]uint32 {
 	m := l.moves
@@ -247,14 +253,14 @@ func (l *Ladder) Decide(now time.Time, demand Demand) Decision {
 	l.reports.fresh = false
 	d := Decision{
 		Rung: l.sending(), RED: l.red, Copies: l.copying(), Stamp: l.doubt != nil, Probe: int(l.ask), Padding: int(l.padding), Estimate: int(l.estimate), Why: l.reason(),
-		Resend: l.resends(t), Spread: l.spread && l.red == 2 && l.sending() == Live,
+		Resend: l.resends(t), Spread: l.spread && l.red == 2 && l.packing(l.sending()) == AsItCame,
 	}
 	if l.config.Copies {
 		d.RED = 0
 	}
 	d.Packing, d.One = d.Rung.Packing(), d.Rung.One()
 	if l.doubt != nil {
-		l.doubt.interval = int64(float64(second) / packets[d.Packing])
+		l.doubt.interval = int64(float64(second) / packets[l.packing(d.Rung)])
 	}
 	l.ask, l.padding = 0, 0
 	return d
@@ -324,23 +330,43 @@ func (l *Ladder) bottom() Rung {
 	return r
 }
 
-// above is the next better rung that is allowed.
-func (l *Ladder) above(r Rung) (Rung, bool) {
-	for r > Live {
-		if r--; l.allowed(r) {
-			return r, true
+// above is the next better rung that is allowed; of those that send the same, the best.
+func (l *Ladder) above(r Rung) (to Rung, ok bool) {
+	for to = r; r > Live; {
+		if r--; !l.allowed(r) {
+			continue
 		}
+		if ok && l.lighter(to, r) {
+			break
+		}
+		to, ok = r, true
 	}
-	return r, false
+	return to, ok
 }
 
+// below is the next rung that is allowed and sends less.
 func (l *Ladder) below(r Rung) (Rung, bool) {
-	for r++; r < rungs; r++ {
-		if l.allowed(r) {
+	for from := r; ; {
+		if r++; r >= rungs {
+			return rungs - 1, false
+		}
+		if l.allowed(r) && l.lighter(r, from) {
 			return r, true
 		}
 	}
-	return rungs - 1, false
+}
+
+// lighter says that a rung sends less than a better one.
+func (l *Ladder) lighter(r, than Rung) bool {
+	return !l.fixed && (l.packing(r) != l.packing(than) || r.One() != than.One())
+}
+
+// packing is how a rung's packets are packed, as the leg follows it.
+func (l *Ladder) packing(r Rung) Packing {
+	if l.fixed {
+		return l.asked
+	}
+	return max(r.Packing(), l.asked)
 }
 
 // cost of a rung at the present demand, in b/s.
@@ -356,7 +382,7 @@ func (l *Ladder) peakCost(r Rung, red uint8) float64 {
 // costOf is what a demand puts on the wire: a copy is a whole packet.
 func (l *Ladder) costOf(d Demand, r Rung, red uint8) float64 {
 	if l.config.Copies {
-		return float64(1+red) * d.cost(r, 0, int(l.config.Overhead))
+		return float64(1+red) * d.cost(l.packing(r), r.One(), 0, int(l.config.Overhead))
 	}
-	return d.cost(r, red, int(l.config.Overhead))
+	return d.cost(l.packing(r), r.One(), red, int(l.config.Overhead))
 }

@@ -64,6 +64,9 @@ func (l *Ladder) Report(fraction uint8, jitter uint32, rtt time.Duration, now ti
 	if rtt > 0 && rtt.Microseconds() <= rttLongest {
 		r.rtt = rtt.Microseconds()
 	}
+	if l.doubt != nil {
+		l.doubt.reports++
+	}
 	suspect := r.grow() || r.loss >= lossSuspect
 	if suspect {
 		r.bad, r.good = r.bad+1, 0

@@ -75,13 +75,13 @@ const (
 	redHeader = 4
 )
 
-// cost is what a rung with RED depth puts on the wire, in b/s.
-func (d Demand) cost(r Rung, red uint8, overhead int) float64 {
+// cost is what packets of a kind with RED depth put on the wire, in b/s; one: of the dominant speaker alone.
+func (d Demand) cost(p Packing, one bool, red uint8, overhead int) float64 {
 	n, payload := d.Talking, d.Payload
-	if r.One() {
+	if one {
 		n, payload = min(n, 1), d.Main
 	}
-	pps := float64(n) * packets[r.Packing()]
+	pps := float64(n) * packets[p]
 	return float64(payload)*float64(1+red) + pps*8*float64(overhead+redHeader*int(red))
 }
 

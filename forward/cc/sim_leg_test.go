@@ -35,6 +35,7 @@ func (s *sim) resend(again Sent, ms int, now time.Time) {
 func (s *sim) decide(ms int, now time.Time) {
 	n := s.talking(ms)
 	before := s.d
+	s.l.Follows(s.packed, s.fixed)
 	s.d = s.l.Decide(now, Demand{Talking: n, Payload: n * 32000, Main: min(n, 1) * 32000})
 	for range s.d.Probe {
 		size := s.d.Padding + 68
@@ -48,7 +49,7 @@ func (s *sim) decide(ms int, now time.Time) {
 			s.history = NewHistory(3, now)
 		}
 	}
-	if s.d.Spread && (s.d.RED != 2 || s.d.Rung != Live) {
+	if s.d.Spread && (s.d.RED != 2 || s.d.Rung != Live || s.packed != AsItCame) {
 		panic("copies are spread that are not sent")
 	}
 	c := s.d
@@ -62,6 +63,14 @@ func (s *sim) decide(ms int, now time.Time) {
 	}
 }
 
+// wants is the rendition that the leg is to follow (forward's leg.effective).
+func (s *sim) wants() Packing {
+	if s.fixed {
+		return s.packed
+	}
+	return max(s.d.Packing, s.packed)
+}
+
 func (s *sim) talk(ms int, now time.Time) {
 	for slot := range 3 {
 		if slot >= s.talking(ms) || ms%20 != slot*7 {
@@ -69,7 +78,7 @@ func (s *sim) talk(ms int, now time.Time) {
 		}
 		f := s.frames[slot]
 		s.frames[slot]++
-		if s.d.One && slot > 0 && s.follow == s.d.Packing {
+		if s.d.One && slot > 0 && s.follow == s.wants() {
 			continue
 		}
 		s.pending[slot] = append(s.pending[slot], f)
@@ -77,7 +86,7 @@ func (s *sim) talk(ms int, now time.Time) {
 			s.flush(slot, ms, now)
 		}
 	}
-	want := s.d.Packing
+	want := s.wants()
 	long := s.follow == Of120ms || want == Of120ms && s.follow != want
 	if ms%60 == 59 && (!long || ms%120 == 119) {
 		for slot := range 3 {

@@ -49,7 +49,7 @@ func (s *sim) arrive(p simPacket, ms int) {
 		}
 		s.came[[2]int{p.slot, p.num}] = true
 	}
-	if p.twcc >= 0 && !s.noAnswer {
+	if p.twcc >= 0 && !s.noAnswer && (s.mute == 0 || ms < s.mute) {
 		if p.twcc > s.told {
 			s.got[p.twcc] = float64(ms)
 		} else { // told as lost

@@ -23,10 +23,13 @@ type world struct {
 	flows    int               // TCP flows beside us
 	flowsAt  int               // ms, when they begin
 	config   Config
+	packed   Packing
+	fixed    bool // nobody asks the rung
 	off      bool // without the controller
 	hostile  func(r *rand.Rand, l *Ladder, ms int, now time.Time)
 	bad      bool // Gilbert-Elliott
 	noAnswer bool // the receiver sends no transport-wide feedback
+	mute     int  // ms, from when on it sends none; 0: never
 	nack     bool // it asks for what it misses
 	nackFrom int  // ms, since when
 	trace    func(ms int, l *Ladder, d Decision)
