@@ -11,15 +11,15 @@ import (
 	"stentor/transport"
 )
 
-// headerSize is an egress header with everything: 12 fixed octets, one CSRC, and one word of one-byte extensions
-// (RFC 8285 §4.2) for the audio level.
 // CNAME is the canonical name of all streams that a daemon sends.
 const CNAME = "stentor"
 
 const (
 	headerFixed = 12
 	headerCSRC  = 16
-	headerSize  = 24
+	// headerSize is an egress header with everything: 12 fixed octets, one CSRC, and one word of one-byte extensions (RFC 8285
+	// §4.2) for the audio level.
+	headerSize = 24
 	// headerStamped is one with a transport-wide sequence number as well (draft-holmer-rmcat-transport-wide-cc-extensions-01 §2).
 	headerStamped = 28
 )

@@ -127,7 +127,7 @@ func (p *Peer) Follow(rend Rendition) {
 	})
 }
 
-// Quality is how the peer is sent what it hears, and why: a healthy one's is nil.
+// Quality is how the peer is sent what it hears, and why. Nil before anything was decided, and always where the daemon does not adapt.
 func (p *Peer) Quality() *cc.Decision { return p.quality.Load() }
 
 // Redundancy sets how many earlier packets go with each one that the peer is sent, 0 to 2. A peer whose lines have not
