@@ -33,7 +33,8 @@ type control struct {
 	seq    uint16 // transport-wide, last given; all lines share it
 	hangs  bool   // stands in shard.doubted
 
-	packets, gaps, nacked uint64 // of the leg at the last report
+	packets, gaps, nacked uint64    // of the leg at the last report that counted
+	reported              time.Time // when that was
 
 	wire int // octets of IP and UDP, by the path at the beginning: prices and what is measured must be of one kind
 }
@@ -59,19 +60,27 @@ func newControl(p *Peer, to netip.Addr, now time.Time) *control {
 	return &control{ladder: cc.New(c, now), wire: wire}
 }
 
-// heed takes the worst of what a receiver report says, and tells whether it counts.
-func (l *leg) heed(loss uint8, jitter uint32, rtt time.Duration, now time.Time) (own uint8, counts bool) {
+// heed takes the worst of what a receiver report says, and tells of what time it speaks; zero: it does not count.
+func (l *leg) heed(loss uint8, jitter uint32, rtt time.Duration, now time.Time) (own uint8, span time.Duration) {
 	c := l.control
 	if c == nil {
-		return 0, false
+		return 0, 0
 	}
 	packets, gaps, nacked := l.packets-c.packets, l.gaps-c.gaps, l.nacked-c.nacked
 	own = cc.Missing(ownLoss(loss, packets, gaps), nacked, packets)
-	if counts = c.ladder.Report(own, jitter, rtt, now); counts { // what came since the last one that counted is one account
-		c.packets, c.gaps, c.nacked = l.packets, l.gaps, l.nacked
+	if !c.ladder.Report(own, jitter, rtt, now) {
+		return own, 0
 	}
-	return own, counts
+	span = reportFirst
+	if !c.reported.IsZero() {
+		span = now.Sub(c.reported)
+	}
+	c.packets, c.gaps, c.nacked, c.reported = l.packets, l.gaps, l.nacked, now // what comes until the next one that counts is one account
+	return own, span
 }
+
+// reportFirst is the time that a listener's first report speaks of.
+const reportFirst = time.Second
 
 // ownLoss is what a listener's network has lost of the loss that it reports: without what was lost on the way in already,
 // which it sees as gaps among the packets that it was sent.
@@ -326,14 +335,12 @@ func (rd *Reader) reported(p *Peer, loss uint8, jitter uint32, rtt time.Duration
 	}
 	s := l.shard
 	if s.tryTurn() {
-		own, counts := l.heed(loss, jitter, rtt, now)
-		if counts {
+		own, span := l.heed(loss, jitter, rtt, now)
+		if span > 0 {
 			s.weigh(l, now)
 		}
 		s.endTurn()
-		if counts {
-			p.room.losses.Add(own, now)
-		}
+		p.room.losses.Add(own, span, now)
 		return
 	}
 	if l.reportWaits.Swap(true) {
@@ -342,8 +349,9 @@ func (rd *Reader) reported(p *Peer, loss uint8, jitter uint32, rtt time.Duration
 	}
 	s.do(func(now time.Time) {
 		l.reportWaits.Store(false)
-		if _, counts := l.heed(loss, jitter, rtt, now); counts {
+		if own, span := l.heed(loss, jitter, rtt, now); span > 0 {
 			s.weigh(l, now)
+			rd.do(func(now time.Time) { p.room.losses.Add(own, span, now) })
 		}
 	})
 }

@@ -13,16 +13,16 @@ func TestReportsThatDoNotCountLeaveTheAccount(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	l := &leg{control: &control{ladder: cc.New(cc.Config{RED: 2, Feedback: true}, now)}}
 	l.packets = 50
-	if _, counts := l.heed(0, 0, 0, now.Add(time.Second)); !counts {
+	if _, span := l.heed(0, 0, 0, now.Add(time.Second)); span == 0 {
 		t.Fatal("the first one does not count")
 	}
 	l.packets, l.nacked = 92, 2
-	if _, counts := l.heed(0, 0, 0, now.Add(1840*time.Millisecond)); counts {
+	if _, span := l.heed(0, 0, 0, now.Add(1840*time.Millisecond)); span != 0 {
 		t.Fatal("0.84 s later another one counts")
 	}
 	l.packets = 96
-	own, counts := l.heed(0, 0, 0, now.Add(1920*time.Millisecond))
-	if want := uint8(2 * 256 / 46); !counts || own < want-2 || own > want+2 {
+	own, span := l.heed(0, 0, 0, now.Add(1920*time.Millisecond))
+	if want := uint8(2 * 256 / 46); span != 920*time.Millisecond || own < want-2 || own > want+2 {
 		t.Errorf("2 of 46 packets asked for are %d of 256 lost, want some %d", own, want)
 	}
 }

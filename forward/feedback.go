@@ -14,28 +14,35 @@ import (
 // congestion control feeds on, so that it sends less before a thin uplink loses half of it.
 const feedbackEvery = 100 * time.Millisecond
 
+// stampJump is how far two numbers in a row may lie apart. Farther ones begin anew: a sender that jumps to and fro would have us
+// search and keep 32,768 of them for each packet, 12 µs and 256 KB instead of 66 ns.
+const stampJump = 1000
+
 // feedback keeps what a speaker is to hear of his packets. Owned by the Reader.
 type feedback struct {
 	recorder *twcc.Recorder // nil until a stamped packet comes
+	last     uint16         // the number that came last
 	due      time.Time
 }
 
 // stamped takes note of a packet that bears a transport-wide sequence number, and sends feedback when it is due. What comes
-// drives it, so a speaker who is silent costs nothing.
+// drives it, so a speaker who is silent costs nothing; who may not speak is told nothing. The muted are, so that what they know of
+// their network is not old when they speak.
 func (rd *Reader) stamped(src *source, h *rtp.Header, now time.Time) {
 	id := src.peer.config.UplinkTWCCID
-	if id == 0 {
+	if id == 0 || !src.maySpeak {
 		return
 	}
 	ext := h.GetExtension(id)
 	if len(ext) != 2 {
 		return
 	}
-	f := &src.feedback
-	if f.recorder == nil {
+	f, number := &src.feedback, binary.BigEndian.Uint16(ext)
+	if jump := int16(number - f.last); f.recorder == nil || jump > stampJump || jump < -stampJump {
 		f.recorder, f.due = twcc.NewRecorder(src.peer.room.ssrcs[0]), now.Add(feedbackEvery)
 	}
-	f.recorder.Record(h.SSRC, binary.BigEndian.Uint16(ext), src.peer.room.since(now).Microseconds())
+	f.last = number
+	f.recorder.Record(h.SSRC, number, src.peer.room.since(now).Microseconds())
 	if now.Before(f.due) {
 		return
 	}

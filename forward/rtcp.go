@@ -123,13 +123,8 @@ func (rd *Reader) reports(p *Peer, blocks []rtcp.ReceptionReport, now time.Time)
 		}
 		known = true
 		loss, jitter = max(loss, uint32(b.FractionLost)), max(jitter, b.Jitter)
-		if b.LastSenderReport == 0 {
-			continue
-		}
-		// RTT = now - LSR - DLSR in units of 1/65536 s. What is negative or longer than 10 s is nonsense.
-		rtt := int32(uint32(ntp(now)>>16) - b.LastSenderReport - b.Delay)
-		if rtt >= 0 && rtt < 10<<16 {
-			trip = time.Duration(int64(rtt) * int64(time.Second) >> 16)
+		if rtt, ok := cc.RTT(uint32(ntp(now)>>16), b.LastSenderReport, b.Delay); ok {
+			trip = rtt
 			p.Down.RTT.Store(int64(trip))
 		}
 	}

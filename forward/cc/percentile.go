@@ -12,7 +12,7 @@ type Percentile struct {
 }
 
 const (
-	// weightOne is one report. Times 2^16 listeners a second, times 8 seconds of them that the sum comes to, it
+	// weightOne is a second that a report speaks of. Times 2^16 listeners, times 8 seconds of them that the sum comes to, it
 	// stays below 2^32.
 	weightOne = 1 << 12
 	// Weights lose an eighth each second: half of what a report counts is gone after 5 s, the longest that browsers
@@ -23,14 +23,19 @@ const (
 	fadeRounds = 128
 )
 
-// Add counts one report. Who asks for it sees that no listener reports more than once a second (Ladder.Report says).
-func (p *Percentile) Add(fraction uint8, now time.Time) {
+// ReportSpan is the longest time that a report speaks of: browsers wait no longer between two.
+const ReportSpan = 5 * time.Second
+
+// Add counts one report, for the time since that listener's last one, at most ReportSpan: so each listener counts the same,
+// however often it reports.
+func (p *Percentile) Add(fraction uint8, span time.Duration, now time.Time) {
 	p.fade(now)
 	if p.weights[fraction] > 1<<31 {
 		return
 	}
-	p.weights[fraction] += weightOne
-	p.total += weightOne
+	w := uint32(min(max(span, 0), ReportSpan).Milliseconds() * weightOne / 1000)
+	p.weights[fraction] += w
+	p.total += uint64(w)
 }
 
 // At is the fraction lost in 1/256 that percent of the reports do not exceed. 0 when nobody reports.
