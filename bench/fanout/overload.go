@@ -123,7 +123,9 @@ func (r *climb) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, talk.pause()) }()
 	r.began = time.Now()
 	r.watch = watchOverload(ctx, r)
-	defer func() { r.out.Events, r.out.Refused = r.watch.stop(), int(r.siege.refused.Load()) }()
+	defer func() {
+		r.out.Events, r.out.Asked, r.out.Refused = r.watch.stop(), int(r.siege.asked.Load()), int(r.siege.refused.Load())
+	}()
 	if err := r.up(ctx); err != nil {
 		return err
 	}

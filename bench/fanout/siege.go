@@ -18,6 +18,7 @@ type siege struct {
 	*crowd
 	next int // who comes next, by number in ears.list; who is refused does not come again
 
+	asked     atomic.Int64 // joins
 	listening atomic.Int64 // connected listeners
 	refused   atomic.Int64 // joins answered with busy
 }
@@ -39,6 +40,7 @@ func (s *siege) grow(ctx context.Context, n int) error {
 				if i >= n {
 					return
 				}
+				s.asked.Add(1)
 				switch err := s.joinOne(ctx, first+i); {
 				case control.ReasonOf(err) == control.ReasonBusy:
 					s.refused.Add(1)

@@ -47,7 +47,8 @@ type listener struct {
 	mu      sync.Mutex
 	ear     *ear.Ear // nil for all but the impaired
 	digests map[int]*digest
-	stamped int // packets since measured_from
+	came    int // packets
+	stamped int // of them, since measured_from
 }
 
 // digest is of one line: what a listener got, so that two runs can be compared.
@@ -175,6 +176,7 @@ func (l *listener) hear(p client.Packet) {
 	at := p.At.Sub(l.cast.start)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.came++
 	if p.HasTWCC && at >= l.from {
 		l.stamped++
 	}
@@ -197,6 +199,13 @@ func (l *listener) hear(p client.Packet) {
 	for _, octet := range p.Payload {
 		d.sum = (d.sum ^ uint64(octet)) * 1099511628211
 	}
+}
+
+// packets is how many came.
+func (l *listener) packets() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.came
 }
 
 // add mixes a number in (FNV-1a).

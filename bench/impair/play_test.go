@@ -172,24 +172,32 @@ func TestAStoryCanBeCutShort(t *testing.T) {
 	})
 }
 
-// TestAStoryOverRealSockets takes the time of the story: what is asserted is what a loaded machine gives, too.
+// TestAStoryOverRealSockets takes the time of the story. It counts packets, and looks at no clock: a machine that stands
+// still for a while sends them late, and sends them all.
 func TestAStoryOverRealSockets(t *testing.T) {
 	s := story(t, `
 name: real
 who: 1 of 2 listeners
 lasts: 2s
 speakers: [{name: ada, rate: 32 kb/s, level: -20}]
-network: [{at: 1s, outage: true}]
+network: [{at: 0s, loss: 50 %}]
 must: [sessions lost at most 0]
 `)
 	r, err := Play(context.Background(), s, Options{Seed: 1, Real: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	between(t, "heard with half of it lost", r.Heard.Heard, 10, 60)
-	between(t, "frames said in two seconds", float64(r.FramesSaid), 90, 100) // the last of a busy machine are late
+	if r.said != 100 || len(r.came) != 2 {
+		t.Fatalf("%d frames of 2 s were said, packets came to listeners: %v", r.said, r.came)
+	}
+	said, bad, good := float64(r.said), float64(r.came[0]), float64(r.came[1])
+	between(t, "packets to the listener without trouble", good, 0.9*said, 2*said) // a pause is closed with silence
+	between(t, "packets with half of them lost", bad, 0.25*good, 0.75*good)       // chance brings 35 to 65 of a hundred
+	if r.FramesPlayed == 0 || r.Sounded == 0 {
+		t.Errorf("of %g packets nothing was heard: %+v, %+v", bad, r.Heard, r.Listened)
+	}
 	if r.SessionsLost != 0 || len(r.digests) != 1 {
-		t.Errorf("%+v", r)
+		t.Errorf("%d sessions lost, digests %x", r.SessionsLost, r.digests)
 	}
 }
 

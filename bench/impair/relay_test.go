@@ -1,8 +1,10 @@
 package impair
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -45,11 +47,20 @@ func send(t *testing.T, c *net.UDPConn, to netip.AddrPort, text string) {
 	}
 }
 
-// receive waits for a datagram; who waits in vain is ended by the test's own time limit.
+// patience is a bound for what never comes, not a measurement.
+const patience = time.Minute
+
+// receive waits for a datagram.
 func receive(t *testing.T, c *net.UDPConn) (text string, from netip.AddrPort) {
 	t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
 	b := make([]byte, 2000)
 	n, from, err := c.ReadFromUDPAddrPort(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("no datagram came to %v in %v", c.LocalAddr(), patience)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

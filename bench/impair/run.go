@@ -27,6 +27,8 @@ type Run struct {
 	Strips       []Strip  `json:"strips"`
 
 	digests []uint64 // of the other listeners
+	said    int      // frames, also those that a busy machine says after the end
+	came    []int    // packets, by listener, the impaired one first
 }
 
 // Strip is what became of what a speaker said, by its sound: an ear.Cell for each 20 ms of the story.
@@ -128,7 +130,7 @@ func evaluate(s *scenario.Scenario, c *cast, n *notes, down *meter) (*Run, error
 	sounds := sound.Compare(n.said, c.book)
 	r := &Run{
 		Heard: ear.Measure(n.said, played, from, to), Listened: sounds.Measure(from, to), Kbps: down.kbps(from, to), QueueMsP95: down.queueMsP95(from, to),
-		FailedTries: mostInAMinute(n.failed), SessionsLost: n.lost,
+		FailedTries: mostInAMinute(n.failed), SessionsLost: n.lost, said: len(n.said),
 	}
 	r.AudioBackMs = milliseconds(to - s.LastChange())
 	for _, p := range played.Plays {
@@ -141,6 +143,9 @@ func evaluate(s *scenario.Scenario, c *cast, n *notes, down *meter) (*Run, error
 		if q.rung() > 0 && q.at >= s.LastChange() {
 			r.TopRungS = (q.at - s.LastChange() + lookEvery).Seconds()
 		}
+	}
+	for _, l := range c.listeners {
+		r.came = append(r.came, l.packets())
 	}
 	for _, l := range c.listeners[1:] {
 		r.digests = append(r.digests, l.total())

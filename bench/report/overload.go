@@ -19,7 +19,8 @@ type Overload struct {
 	Confined bool            `json:"confined"` // daemon and generator have had CPUs of their own
 	Steps    []OverloadStep  `json:"steps"`
 	Events   []OverloadEvent `json:"events"`           // engine.overload, in order
-	Refused  int             `json:"refused"`          // joins answered with busy
+	Asked    int             `json:"asked"`            // joins of listeners
+	Refused  int             `json:"refused"`          // of them, answered with busy
 	Failed   string          `json:"failed,omitempty"` // why the climb ended before anybody was refused
 }
 
