@@ -133,8 +133,9 @@ func TestNobodyIsPutBelowTheLowestRung(t *testing.T) {
 			{Conditions: model.Conditions{Rate: rate, Queue: model.QueueOf(400*time.Millisecond, rate)}},
 		}, time.Now())}})
 		s.talk(20*time.Second, map[*person]int{ann: -20})
-		if q := phone.state().Quality; q == nil || q.Rung != "live" || q.EstimateBps == 0 {
-			t.Errorf("quality %+v", q)
+		// What is measured is what the network takes, IP and UDP included: a queue that is always full says so to a few percent.
+		if q := phone.state().Quality; q == nil || q.Rung != "live" || q.EstimateBps < rate*95/100 || q.EstimateBps > rate*105/100 {
+			t.Errorf("%d b/s, and quality is %+v", rate, q)
 		}
 	})
 }

@@ -26,3 +26,15 @@ func TestReportsThatDoNotCountLeaveTheAccount(t *testing.T) {
 		t.Errorf("2 of 46 packets asked for are %d of 256 lost, want some %d", own, want)
 	}
 }
+
+// Every leg is weighed once a second, and thousands at once when the shard's limit changes.
+func TestAHealthyLegIsWeighedWithoutAllocations(t *testing.T) {
+	a := newAsking(t, gcm, Line{PayloadType: 111, LevelID: 2}, 1)
+	n := testing.AllocsPerRun(200, func() {
+		a.now = a.now.Add(time.Second)
+		a.sh.weigh(a.leg, a.now)
+	})
+	if n != 0 || a.leg.peer.Quality() == nil {
+		t.Errorf("%v allocations, quality %v", n, a.leg.peer.Quality())
+	}
+}
