@@ -49,7 +49,7 @@ func reach(c Conn, v4 bool) netip.AddrPort {
 // collect reads until count datagrams have come.
 func collect(t *testing.T, c Conn, count int) (data []string, from []netip.AddrPort) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute) // a bound for what never comes
 	for len(data) < count && time.Now().Before(deadline) {
 		batch, err := c.ReadBatch(deadline)
 		if err != nil {
@@ -234,7 +234,7 @@ func TestAnInterruptEndsOneReadBatch(t *testing.T) {
 		if err := peer.WriteTo([]byte("x"), c.LocalAddr()); err != nil {
 			t.Fatal(err)
 		}
-		if batch, err := c.ReadBatch(time.Now().Add(10 * time.Second)); err != nil || len(batch) != 1 {
+		if batch, err := c.ReadBatch(time.Now().Add(time.Minute)); err != nil || len(batch) != 1 {
 			t.Fatalf("%d datagrams, %v", len(batch), err)
 		}
 	}

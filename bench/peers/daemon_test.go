@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds every wait: it is for what is broken, not a measurement.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // daemon is a stentord process and a client on its control socket.
 type daemon struct {

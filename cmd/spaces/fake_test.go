@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a story waits for what must come; it decides nothing when all is well.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // fakeEngine is a control.Engine that keeps rooms and peers, writes down what it is told, and knows no media.
 type fakeEngine struct {
