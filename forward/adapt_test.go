@@ -38,3 +38,22 @@ func TestAHealthyLegIsWeighedWithoutAllocations(t *testing.T) {
 		t.Errorf("%v allocations, quality %v", n, a.leg.peer.Quality())
 	}
 }
+
+// TestAReportThatWaitedCountsForSpeakers: whether the shard's turn was free decides nothing of what they are told.
+func TestAReportThatWaitedCountsForSpeakers(t *testing.T) {
+	for _, busy := range []bool{false, true} {
+		a := newAsking(t, gcm, Line{PayloadType: 111, LevelID: 2, TWCCID: 5, NACK: true}, 1)
+		if busy {
+			a.sh.turn.Lock()
+		}
+		a.rd.reported(a.leg.peer, 200, 0, 0, a.now)
+		if busy {
+			a.sh.turn.Unlock()
+			a.sh.serve()
+			a.rd.runCommands(a.now)
+		}
+		if got := a.room.losses.At(lossPercentile, a.now); got != 200 {
+			t.Errorf("busy %v: speakers are told %d of 256, want 200", busy, got)
+		}
+	}
+}
