@@ -14,14 +14,16 @@ import (
 // congestion control feeds on, so that it sends less before a thin uplink loses half of it.
 const feedbackEvery = 100 * time.Millisecond
 
-// stampJump is how far two numbers in a row may lie apart. Farther ones begin anew: a sender that jumps to and fro would have us
-// search and keep 32,768 of them for each packet, 12 µs and 256 KB instead of 66 ns.
+// stampJump is how far a number may lie from the highest one that feedback has told, or from the first one. Farther ones begin
+// anew: a sender that jumps to and fro would have us search and keep 32,768 of them for each packet, 12 µs and 256 KB instead of
+// 66 ns. Distances between packets that come one after the other bound nothing: steps of 1000 come to 32,768 in half a second.
 const stampJump = 1000
 
 // feedback keeps what a speaker is to hear of his packets. Owned by the Reader.
 type feedback struct {
 	recorder *twcc.Recorder // nil until a stamped packet comes
-	last     uint16         // the number that came last
+	high     uint16         // the highest number so far, as far as the account goes
+	told     uint16         // what it was when feedback was last due, or the account began: it never goes back
 	due      time.Time
 }
 
@@ -38,15 +40,18 @@ func (rd *Reader) stamped(src *source, h *rtp.Header, now time.Time) {
 		return
 	}
 	f, number := &src.feedback, binary.BigEndian.Uint16(ext)
-	if jump := int16(number - f.last); f.recorder == nil || jump > stampJump || jump < -stampJump {
+	if jump := int16(number - f.told); f.recorder == nil || jump > stampJump || jump < -stampJump {
 		f.recorder, f.due = twcc.NewRecorder(src.peer.room.ssrcs[0]), now.Add(feedbackEvery)
+		f.high, f.told = number, number
 	}
-	f.last = number
+	if int16(number-f.high) > 0 {
+		f.high = number
+	}
 	f.recorder.Record(h.SSRC, number, src.peer.room.since(now).Microseconds())
 	if now.Before(f.due) {
 		return
 	}
-	f.due = now.Add(feedbackEvery)
+	f.due, f.told = now.Add(feedbackEvery), f.high
 	rd.sendTo(src.peer, f.recorder.BuildFeedbackPacket())
 }
 
